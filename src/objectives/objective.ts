@@ -1,0 +1,88 @@
+import type { Arr, Arrays } from "../arrays/index.ts";
+
+/** The table an objective sees: [N, T] token arrays, [N] row arrays, [S, size] sets. */
+export interface Batch<T extends string = never, R extends string = never, M extends string = never, S extends string = never> {
+  /** [N, T]; 0 where padded or masked. */
+  readonly mask: Arr;
+  /** [N] */
+  readonly weight: Arr;
+  readonly token: Arrays<T>;
+  readonly row: Arrays<R>;
+  readonly sets: {
+    /** [S, size]; 0 where a set is shorter. */
+    readonly mask: Arr;
+    /** [S] */
+    readonly weight: Arr;
+    readonly member: Arrays<M>;
+    readonly set: Arrays<S>;
+    /** Gathers a row quantity [N] into [S, size]; 0 where a set is shorter. */
+    of(perRow: Arr): Arr;
+  };
+}
+
+export interface ObjectiveSpec<P extends string, T extends string, R extends string, M extends string, S extends string, C extends string> {
+  readonly name: string;
+  /** Policy outputs beyond logProbs: "entropy", "value", "score". */
+  readonly policy?: readonly P[];
+  /** Token columns, row columns, set-member columns and set columns of the examples that the loss reads. */
+  readonly token?: readonly T[];
+  readonly row?: readonly R[];
+  readonly member?: readonly M[];
+  readonly set?: readonly S[];
+  /** Reads `batch.sets`. */
+  readonly sets?: boolean;
+  /** Numbers that a schedule may change from step to step. */
+  readonly coefficients?: Readonly<Record<C, number>>;
+  /** The loss is linear in the policy outputs, so its gradient needs no forward pass. Checked by a test, not trusted. */
+  readonly linear?: boolean;
+  loss(
+    policy: Arrays<P | "logProbs">,
+    batch: Batch<T, R, M, S>,
+    coefficients: Arrays<C>,
+  ): Arr | { loss: Arr; metrics: Readonly<Record<string, Arr>> };
+}
+
+/** An objective with its column names erased, so that lists of objectives have one type. Made by `objective` and `combine`. */
+export interface Objective {
+  readonly name: string;
+  readonly needs: {
+    readonly policy: readonly string[];
+    readonly token: readonly string[];
+    readonly row: readonly string[];
+    readonly member: readonly string[];
+    readonly set: readonly string[];
+    readonly sets: boolean;
+  };
+  readonly coefficients: Readonly<Record<string, number>>;
+  readonly linear: boolean;
+  readonly loss: (
+    policy: Arrays,
+    batch: Batch<string, string, string, string>,
+    coefficients: Arrays,
+  ) => { loss: Arr; metrics: Readonly<Record<string, Arr>> };
+}
+
+/**
+ * Declares an objective: its name, the columns and outputs it reads, the coefficients a schedule may change, and the loss (a scalar,
+ * minimised). The declaration types the batch, so a misspelt column does not compile.
+ */
+export function objective<
+  const P extends string = never,
+  const T extends string = never,
+  const R extends string = never,
+  const M extends string = never,
+  const S extends string = never,
+  const C extends string = never,
+>(spec: ObjectiveSpec<P, T, R, M, S, C>): Objective {
+  const { policy = [], token = [], row = [], member = [], set = [] } = spec;
+  return {
+    name: spec.name,
+    needs: { policy, token, row, member, set, sets: spec.sets === true || member.length + set.length > 0 },
+    coefficients: spec.coefficients ?? {},
+    linear: spec.linear === true,
+    loss(outputs, batch, coefficients) {
+      const result = spec.loss(outputs as Arrays<P | "logProbs">, batch as Batch<T, R, M, S>, coefficients as Arrays<C>);
+      return "loss" in result ? result : { loss: result, metrics: {} };
+    },
+  };
+}

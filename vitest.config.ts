@@ -1,0 +1,12 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  resolve: { conditions: ["guerdon-source"] },
+  ssr: { resolve: { conditions: ["guerdon-source"] } },
+  test: {
+    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+    testTimeout: 60_000,
+    // Two files at a time: the machines that this is meant for have two cores, and array code uses one fully.
+    maxWorkers: 2,
+  },
+});
