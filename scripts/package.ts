@@ -1,0 +1,72 @@
+/**
+ * Checks the package as a user would get it: builds and packs it, installs the tarball into an empty folder, and holds the installed
+ * size and the cold import time to their limits. Prints one JSON line with what it measured.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+
+const MEGABYTE = 1e6;
+const sizeLimit = 15 * MEGABYTE;
+const importLimitMs = 150;
+
+const root = resolve(import.meta.dirname, "..");
+const run = (cwd: string, command: string, ...args: string[]) =>
+  execFileSync(command, args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+
+function sizeOf(path: string): number {
+  const stat = statSync(path);
+  return stat.isDirectory() ? readdirSync(path).reduce((sum, name) => sum + sizeOf(join(path, name)), 0) : stat.size;
+}
+
+/** Wall time of a fresh process, the least of several because other work on the machine only adds. */
+function coldStartMs(cwd: string, code: string): number {
+  let least = Infinity;
+  for (let i = 0; i < 5; i++) {
+    const start = performance.now();
+    run(cwd, process.execPath, "--input-type=module", "-e", code);
+    least = Math.min(least, performance.now() - start);
+  }
+  return least;
+}
+
+const folder = mkdtempSync(join(tmpdir(), "guerdon-package-"));
+try {
+  rmSync(join(root, "dist"), { recursive: true, force: true });
+  run(root, "node_modules/.bin/tsc", "-p", "tsconfig.build.json");
+  process.stdout.write(run(root, "node_modules/.bin/publint", "--strict"));
+  const [packed] = JSON.parse(run(root, "npm", "pack", "--silent", "--json", "--pack-destination", folder)) as { filename: string }[];
+  writeFileSync(join(folder, "package.json"), '{"private":true,"type":"module"}');
+  run(
+    folder,
+    "npm",
+    "install",
+    "--silent",
+    "--omit=dev",
+    "--omit=optional",
+    "--omit=peer",
+    "--no-audit",
+    "--no-fund",
+    join(folder, packed!.filename),
+  );
+
+  const installed = sizeOf(join(folder, "node_modules"));
+  const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { exports: Record<string, unknown> };
+  const rooms = Object.keys(exports).filter((path) => path !== "./package.json");
+  for (const path of rooms) run(folder, process.execPath, "--input-type=module", "-e", `await import("guerdon${path.slice(1)}")`);
+  const empty = coldStartMs(folder, "");
+  const importMs = coldStartMs(folder, 'await import("guerdon")') - empty;
+
+  console.log(
+    JSON.stringify({ installedMB: Math.round(installed / 1e4) / 100, importMs: Math.round(importMs), entryPoints: rooms.length }),
+  );
+  const problems = [
+    installed > sizeLimit && `the installed package has ${(installed / MEGABYTE).toFixed(1)} MB; the limit is ${sizeLimit / MEGABYTE} MB`,
+    importMs > importLimitMs && `importing "guerdon" takes ${importMs.toFixed(0)} ms; the limit is ${importLimitMs} ms`,
+  ].filter((problem) => problem !== false);
+  for (const problem of problems) console.error(problem);
+  process.exitCode = problems.length > 0 ? 1 : 0;
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
