@@ -24,6 +24,8 @@ export interface ObjectiveSpec<P extends string, T extends string, R extends str
   readonly name: string;
   /** Policy outputs beyond logProbs: "entropy", "value", "score". */
   readonly policy?: readonly P[];
+  /** False where the loss does not read logProbs (a value loss, a reward model's loss); then no engine need compute them. */
+  readonly logProbs?: boolean;
   /** Token columns, row columns, set-member columns and set columns of the examples that the loss reads. */
   readonly token?: readonly T[];
   readonly row?: readonly R[];
@@ -31,6 +33,8 @@ export interface ObjectiveSpec<P extends string, T extends string, R extends str
   readonly set?: readonly S[];
   /** Reads `batch.sets`. */
   readonly sets?: boolean;
+  /** Every set must have exactly this many members and none empty (2 for pairs). */
+  readonly setSize?: number;
   /** Numbers that a schedule may change from step to step. */
   readonly coefficients?: Readonly<Record<C, number>>;
   /** The loss is linear in the policy outputs, so its gradient needs no forward pass. Checked by a test, not trusted. */
@@ -46,12 +50,15 @@ export interface ObjectiveSpec<P extends string, T extends string, R extends str
 export interface Objective {
   readonly name: string;
   readonly needs: {
+    /** Outputs beyond logProbs; `outputsOf` lists all of them. */
     readonly policy: readonly string[];
+    readonly logProbs: boolean;
     readonly token: readonly string[];
     readonly row: readonly string[];
     readonly member: readonly string[];
     readonly set: readonly string[];
     readonly sets: boolean;
+    readonly setSize: number | null;
   };
   readonly coefficients: Readonly<Record<string, number>>;
   readonly linear: boolean;
@@ -77,7 +84,16 @@ export function objective<
   const { policy = [], token = [], row = [], member = [], set = [] } = spec;
   return {
     name: spec.name,
-    needs: { policy, token, row, member, set, sets: spec.sets === true || member.length + set.length > 0 },
+    needs: {
+      policy,
+      logProbs: spec.logProbs !== false,
+      token,
+      row,
+      member,
+      set,
+      sets: spec.sets === true || spec.setSize !== undefined || member.length + set.length > 0,
+      setSize: spec.setSize ?? null,
+    },
     coefficients: spec.coefficients ?? {},
     linear: spec.linear === true,
     loss(outputs, batch, coefficients) {
@@ -86,3 +102,6 @@ export function objective<
     },
   };
 }
+
+/** The policy outputs that an objective reads, and gets gradients for: what to ask of `forward`. */
+export const outputsOf = (objective: Objective): string[] => [...(objective.needs.logProbs ? ["logProbs"] : []), ...objective.needs.policy];
