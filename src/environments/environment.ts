@@ -7,8 +7,10 @@ export interface Task<P = unknown> {
   readonly prompt: P;
   /** What the environment's check compares an answer with. */
   readonly reference?: unknown;
-  /** Further columns that reach rewards and reports, for instance a subset's name. */
+  /** Names that reports may group by, for instance a subset. They reach rewards too. */
   readonly tags?: Readonly<Record<string, string>>;
+  /** The data's own columns, of any type, for rewards that declare them. */
+  readonly columns?: Readonly<Record<string, unknown>>;
 }
 export type TextTask = Task<string | readonly Message[]>;
 
@@ -28,7 +30,7 @@ export interface TextEnvironment {
   check?(completion: string, reference: unknown): boolean | number;
   /** A right answer, for supervised warm-up. */
   demonstrate?(task: TextTask, rng: Rng): string;
-  /** The environment's next turn after the policy's last one; null ends the rollout. Absent: one turn. */
+  /** The environment's next turn; `turns` is what was said since the prompt, the policy's last answer at the end. Null ends the rollout. Absent: one turn. */
   respond?(task: TextTask, turns: readonly Message[]): string | null;
   /** The whole vocabulary, for policies that are made from scratch (policies/tokenizer.ts, `symbolTokenizer`). */
   readonly symbols?: readonly string[];

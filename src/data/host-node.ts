@@ -1,0 +1,77 @@
+import { GuerdonError } from "../error.ts";
+import type { Host } from "./host.ts";
+import { splitLines } from "./lines.ts";
+
+/** Node's file system. Its modules are imported here, at run time, so that a browser never sees them. */
+export async function nodeHost(): Promise<Host> {
+  const files = await import("node:fs/promises");
+  const { createReadStream } = await import("node:fs");
+  const { dirname } = await import("node:path");
+  const text = (bytes: Uint8Array, path: string): string => {
+    try {
+      return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    } catch (cause) {
+      throw notText(path, cause);
+    }
+  };
+  return {
+    readBytes: (path) => attempt("read", path, () => files.readFile(path)),
+    async readText(path) {
+      return text(await attempt("read", path, () => files.readFile(path)), path);
+    },
+    async *readLines(path) {
+      try {
+        yield* splitLines(createReadStream(path));
+      } catch (cause) {
+        throw cause instanceof TypeError ? notText(path, cause) : failed("read", path, cause);
+      }
+    },
+    writeAtomic: (path, content) =>
+      attempt("write", path, async () => {
+        await files.mkdir(dirname(path), { recursive: true });
+        const draft = `${path}.${process.pid}-${drafts++}.tmp`;
+        try {
+          await files.writeFile(draft, content, { flush: true });
+          await files.rename(draft, path);
+        } catch (cause) {
+          await files.rm(draft, { force: true });
+          throw cause;
+        }
+      }),
+    append: (path, more) => attempt("append to", path, () => files.appendFile(path, more)),
+    exists: (path) =>
+      files.access(path).then(
+        () => true,
+        () => false,
+      ),
+    list: async (path) => (await attempt("list", path, () => files.readdir(path))).sort(),
+  };
+}
+
+let drafts = 0;
+
+async function attempt<T>(action: string, path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    throw failed(action, path, cause);
+  }
+}
+
+const notText = (path: string, cause: unknown): GuerdonError =>
+  new GuerdonError("input", `${path} is not UTF-8 text. Convert it to UTF-8 first.`, { cause });
+
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file or folder",
+  EACCES: "no permission",
+  EISDIR: "it is a folder",
+  ENOTDIR: "a part of the path is a file, not a folder",
+  ENOSPC: "the disk is full",
+  EROFS: "the file system is read-only",
+};
+
+function failed(action: string, path: string, cause: unknown): GuerdonError {
+  if (cause instanceof GuerdonError) return cause;
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  return new GuerdonError("io", `Cannot ${action} ${path}: ${reasons[code] ?? (cause instanceof Error ? cause.message : String(cause))}.`, { cause });
+}

@@ -1,0 +1,166 @@
+import { referenceColumn } from "../../data/columns.ts";
+import type { Host } from "../../data/host.ts";
+import { readRows } from "../../data/jsonl.ts";
+import type { Message } from "../../data/row.ts";
+import { GuerdonError } from "../../error.ts";
+import { below, shuffled, stream } from "../../statistics/stream.ts";
+import type { Split, TextEnvironment, TextTask } from "../environment.ts";
+
+export interface PromptsOptions {
+  /** The environment's name in reports. */
+  readonly name?: string;
+  /**
+   * Where the data keeps things. `prompt` is "prompt" unless said otherwise; `reference` is recognised (`referenceColumn`), null for none;
+   * `split` names a column of "train" and "test".
+   */
+  readonly columns?: { readonly prompt?: string; readonly reference?: string | null; readonly split?: string };
+  /** Without a split column: the share of distinct prompts held out for testing, from 0 to 1 (both excluded), drawn with `seed`. */
+  readonly testShare?: number;
+  readonly seed?: number;
+  /** Compares an answer with the row's reference. Absent: equal text after trimming both, where there is a reference. */
+  readonly check?: (completion: string, reference: unknown) => boolean | number;
+  /** The longest answer in tokens. */
+  readonly maxActions?: number;
+  readonly host?: Host;
+}
+
+/** Prompts from data, listed rather than generated. */
+export interface PromptsEnvironment extends TextEnvironment {
+  tasks(split: Split): readonly TextTask[];
+  /** What the data was taken for, for instance "reference <- solution; 900 training and 100 test tasks". */
+  readonly recognised: string;
+}
+
+/**
+ * An environment of given prompts, with or without references. All columns of a row reach rewards. Rows with the same prompt never end up
+ * in different splits.
+ *
+ * @param source rows, or the path of a JSONL file (then a promise)
+ * @throws GuerdonError "input" naming file and line, or row, for what is missing or contradictory
+ */
+export function prompts(source: readonly Readonly<Record<string, unknown>>[], options?: PromptsOptions): PromptsEnvironment;
+export function prompts(source: string, options?: PromptsOptions): Promise<PromptsEnvironment>;
+export function prompts(
+  source: string | readonly Readonly<Record<string, unknown>>[],
+  options: PromptsOptions = {},
+): PromptsEnvironment | Promise<PromptsEnvironment> {
+  if (typeof source === "string") return fromFile(source, options);
+  return fromRows(
+    source.map((row, i) => ({ row, where: `row ${i + 1}` })),
+    "the rows",
+    { name: "prompts", ...options },
+  );
+}
+
+async function fromFile(path: string, options: PromptsOptions): Promise<PromptsEnvironment> {
+  const rows: PlacedRow[] = [];
+  for await (const { row, line } of readRows(path, options.host)) rows.push({ row, where: `${path} line ${line}` });
+  const name = path
+    .split(/[\\/]/)
+    .at(-1)!
+    .replace(/\.[^.]*$/, "");
+  return fromRows(rows, path, { name, ...options });
+}
+
+interface PlacedRow {
+  readonly row: Readonly<Record<string, unknown>>;
+  /** For messages: "prompts.jsonl line 3". */
+  readonly where: string;
+}
+
+function fromRows(rows: readonly PlacedRow[], source: string, options: PromptsOptions & { readonly name: string }): PromptsEnvironment {
+  const { name, columns = {}, maxActions = 256 } = options;
+  if (rows.length === 0) throw new GuerdonError("input", `${source}: there are no rows.`);
+  const promptColumn = columns.prompt ?? "prompt";
+  const reference = columns.reference === undefined ? referenceColumn(columnsOf(rows), source) : columns.reference;
+  const tasks = rows.map(({ row, where }, i): PlacedTask => {
+    const prompt = promptOf(row, promptColumn, where);
+    return {
+      task: {
+        id: `${name} ${i + 1}`,
+        prompt,
+        ...(reference === null ? {} : { reference: referenceOf(row, reference, where) }),
+        columns: Object.fromEntries(Object.entries(row).filter(([column]) => column !== promptColumn)),
+      },
+      where,
+      key: JSON.stringify(prompt),
+    };
+  });
+  const splits =
+    columns.split === undefined ? splitBySeed(tasks, source, options) : splitByColumn(tasks, rows, columns.split);
+  const check = options.check ?? (reference === null ? undefined : sameText);
+  return {
+    name,
+    maxActions,
+    recognised: `${reference === null ? "no reference" : `reference <- ${reference}`}; ${splits.train.length} training and ${splits.test.length} test tasks`,
+    tasks: (split) => splits[split],
+    draw(split, rng) {
+      const task = splits[split][below(rng, splits[split].length)];
+      if (task === undefined) throw new GuerdonError("usage", `${name} has no ${split === "test" ? "test" : "training"} tasks.`);
+      return task;
+    },
+    ...(check === undefined ? {} : { check }),
+  };
+}
+
+interface PlacedTask {
+  readonly task: TextTask;
+  readonly where: string;
+  /** Equal for equal prompts. */
+  readonly key: string;
+}
+
+const columnsOf = (rows: readonly PlacedRow[]): Set<string> => new Set(rows.flatMap(({ row }) => Object.keys(row)));
+
+const sameText = (completion: string, reference: unknown): boolean => completion.trim() === String(reference).trim();
+
+function promptOf(row: PlacedRow["row"], column: string, where: string): string | readonly Message[] {
+  const prompt = row[column];
+  if (typeof prompt === "string") return prompt;
+  if (Array.isArray(prompt) && prompt.length > 0 && prompt.every(isMessage)) return prompt;
+  throw new GuerdonError(
+    "input",
+    prompt === undefined
+      ? `${where}: the column "${column}" is missing. Name the one that holds the prompt with columns: { prompt: "..." }; there are ${Object.keys(row).join(", ")}.`
+      : `${where}: "${column}" must be text or a list of { role, content }, not ${JSON.stringify(prompt).slice(0, 80)}.`,
+  );
+}
+
+const isMessage = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && "role" in value && "content" in value && typeof value.content === "string";
+
+function referenceOf(row: PlacedRow["row"], column: string, where: string): unknown {
+  const reference = row[column];
+  if (reference === undefined || reference === null)
+    throw new GuerdonError("input", `${where}: the reference "${column}" is missing. Fill it in, remove the row, or say columns: { reference: null } and give a reward.`);
+  return reference;
+}
+
+type Splits = Readonly<Record<Split, readonly TextTask[]>>;
+
+function splitBySeed(tasks: readonly PlacedTask[], source: string, { testShare = 0.1, seed = 0 }: PromptsOptions): Splits {
+  if (!(testShare > 0 && testShare < 1)) throw new GuerdonError("usage", `prompts: testShare must be between 0 and 1, not ${testShare}.`);
+  const keys = [...new Set(tasks.map(({ key }) => key))];
+  if (keys.length < 2)
+    throw new GuerdonError("input", `${source}: ${keys.length} distinct prompt cannot be split into training and test tasks. At least two are needed.`);
+  const held = Math.min(keys.length - 1, Math.max(1, Math.round(keys.length * testShare)));
+  const heldOut = new Set(shuffled(keys, stream(seed, "prompts", "held out")).slice(0, held));
+  const of = (isTest: boolean): TextTask[] => tasks.filter(({ key }) => heldOut.has(key) === isTest).map(({ task }) => task);
+  return { train: of(false), test: of(true) };
+}
+
+function splitByColumn(tasks: readonly PlacedTask[], rows: readonly PlacedRow[], column: string): Splits {
+  const splits: Record<Split, TextTask[]> = { train: [], test: [] };
+  const first = new Map<string, { split: Split; where: string }>();
+  tasks.forEach(({ task, where, key }, i) => {
+    const split = rows[i]!.row[column];
+    if (split !== "train" && split !== "test")
+      throw new GuerdonError("input", `${where}: "${column}" must be "train" or "test", not ${JSON.stringify(split) ?? "missing"}.`);
+    const earlier = first.get(key) ?? { split, where };
+    first.set(key, earlier);
+    if (earlier.split !== split)
+      throw new GuerdonError("input", `${where} is a ${split} row, and ${earlier.where} with the same prompt is a ${earlier.split} row. A prompt may be in one split only.`);
+    splits[split].push(task);
+  });
+  return splits;
+}
