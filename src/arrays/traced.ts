@@ -1,0 +1,205 @@
+import type * as Jax from "@jax-js/jax";
+import { GuerdonError } from "../error.ts";
+import { Arr, type Binary, type Unary, type Value } from "./arr.ts";
+import { library } from "./device.ts";
+import { values } from "./host.ts";
+import { broadcast, same, sizeOf } from "./shape.ts";
+
+type Tracer = Jax.numpy.Array;
+
+/** Longest run of float32 additions one after the other; 0.1 added up a million times that way is 1 % off. */
+const longestSum = 256;
+/** Tables up to this many rows are read by a product with one-hot rows, which is faster than a gather here. */
+const smallTable = 256;
+
+/**
+ * The traced kernel: float32 (indices int32) inside a compiled program. The library's operations consume a reference of what they are given;
+ * this class gives them one with `.ref` at each use, and nothing else in the package needs to know. What is left over is removed with the
+ * trace.
+ */
+class TracedValue implements Value {
+  readonly kernel = "traced";
+  readonly tracer: Tracer;
+
+  constructor(tracer: Tracer) {
+    this.tracer = tracer;
+  }
+
+  get shape(): readonly number[] {
+    return this.tracer.shape;
+  }
+
+  lift(other: Value): Value {
+    const data = Float32Array.from(values(new Arr(other)));
+    return new TracedValue(library().numpy.array(data, { shape: [...other.shape] }));
+  }
+
+  /** One reference, as numbers: comparisons are booleans in the library, whose sum and product are logical. */
+  private get number(): Tracer {
+    const { tracer } = this;
+    return tracer.dtype === "bool" ? tracer.ref.astype(library().DType.Float32) : tracer.ref;
+  }
+
+  private get float(): Tracer {
+    const { tracer } = this;
+    return tracer.dtype === "float32" ? tracer.ref : tracer.ref.astype(library().DType.Float32);
+  }
+
+  private get index(): Tracer {
+    const { tracer } = this;
+    return tracer.dtype === "int32" ? tracer.ref : tracer.ref.astype(library().DType.Int32);
+  }
+
+  unary(operation: Unary): Value {
+    const { numpy, nn, lax } = library();
+    switch (operation) {
+      case "neg":
+        return new TracedValue(this.number.neg());
+      case "square":
+        return new TracedValue(this.number.mul(this.number));
+      case "relu":
+        return new TracedValue(numpy.maximum(0, this.number)); // in this order the slope at 0 is 0
+      case "abs":
+        return new TracedValue(this.number.mul(sign(this.tracer)));
+      case "sigmoid":
+        return new TracedValue(nn.sigmoid(this.float));
+      case "erf":
+        return new TracedValue(lax.erf(this.float));
+      default:
+        return new TracedValue(numpy[operation](this.float));
+    }
+  }
+
+  binary(operation: Binary, other: Value | number): Value {
+    const { numpy } = library();
+    // A fraction beside an integer array would be rounded to an integer, and integer division truncates.
+    const float = operation === "div" || (typeof other === "number" && !Number.isInteger(other));
+    const a = float ? this.float : this.number;
+    const b = typeof other === "number" ? other : float ? traced(other).float : traced(other).number;
+    if (operation === "minimum" || operation === "maximum") return new TracedValue(numpy[operation](a, b));
+    return new TracedValue(a[operation](b));
+  }
+
+  where(yes: Value | number, no: Value | number): Value {
+    const condition = this.tracer.dtype === "bool" ? this.tracer.ref : this.tracer.ref.notEqual(0);
+    const branch = (v: Value | number): Tracer | number => (typeof v === "number" ? v : traced(v).float);
+    return new TracedValue(library().numpy.where(condition, branch(yes), branch(no)));
+  }
+
+  sum(axis: number): Value {
+    const n = this.shape[axis]!;
+    if (n <= longestSum) return new TracedValue(this.number.sum(axis));
+    const { numpy } = library();
+    const part = divisor(n);
+    const padding = part ? 0 : longestSum - (n % longestSum);
+    const width = part || longestSum;
+    const padded = padding
+      ? numpy.pad(
+          this.number,
+          this.shape.map((_, i) => [0, i === axis ? padding : 0]),
+        )
+      : this.number;
+    const parts = padded.reshape(this.shape.toSpliced(axis, 1, (n + padding) / width, width)).sum(axis + 1);
+    return new TracedValue(parts).sum(axis);
+  }
+
+  max(axis: number): Value {
+    return new TracedValue(this.number.max(axis));
+  }
+
+  cumsum(axis: number): Value {
+    return new TracedValue(library().numpy.cumsum(this.number, axis));
+  }
+
+  reshape(shape: readonly number[]): Value {
+    return new TracedValue(this.tracer.ref.reshape([...shape]));
+  }
+
+  transpose(permutation: readonly number[]): Value {
+    return new TracedValue(this.tracer.ref.transpose([...permutation]));
+  }
+
+  slice(axis: number, from: number, to: number): Value {
+    return new TracedValue(
+      this.tracer.ref.slice(...this.shape.map((_, i) => (i === axis ? ([from, to] as [number, number]) : ([] as [])))),
+    );
+  }
+
+  concat(others: readonly Value[], axis: number): Value {
+    return new TracedValue(
+      library().numpy.concatenate(
+        [this, ...others.map(traced)].map((v) => v.number),
+        axis,
+      ),
+    );
+  }
+
+  matmul(other: Value): Value {
+    const { numpy } = library();
+    const b = traced(other);
+    const [leadA, leadB] = [this.shape.slice(0, -2), b.shape.slice(0, -2)];
+    // The library pairs up leading axes only where both have all of them.
+    if (leadB.length === 0 || same(leadA, leadB)) return new TracedValue(numpy.matmul(this.float, b.float));
+    const lead = broadcast("matmul", [leadA, leadB]);
+    const spread = (x: TracedValue): Tracer => numpy.broadcastTo(x.float, [...lead, ...x.shape.slice(-2)]);
+    return new TracedValue(numpy.matmul(spread(this), spread(b)));
+  }
+
+  take(indices: Value): Value {
+    const rows = this.shape[0]!;
+    const width = sizeOf(this.shape.slice(1));
+    const which = traced(indices);
+    if (rows <= smallTable) {
+      const picked = (which.oneHot(rows).reshape([-1, rows].map((n) => (n < 0 ? sizeOf(which.shape) : n))) as TracedValue).matmul(
+        this.reshape([rows, width]),
+      );
+      return picked.reshape([...which.shape, ...this.shape.slice(1)]);
+    }
+    const { numpy } = library();
+    const valid = which.index.greaterEqual(0).mul(which.index.less(rows));
+    const poison = numpy.where(valid, 0, NaN).reshape([...which.shape, ...this.shape.slice(1).map(() => 1)]);
+    return new TracedValue(numpy.take(this.number, which.index, 0).add(poison));
+  }
+
+  oneHot(n: number): Value {
+    const { numpy, DType } = library();
+    const places = numpy.arange(0, n, 1, { dtype: DType.Int32 });
+    return new TracedValue(
+      this.index
+        .reshape([...this.shape, 1])
+        .equal(places)
+        .astype(DType.Float32),
+    );
+  }
+
+  stopGradient(): Value {
+    return new TracedValue(library().lax.stopGradient(this.tracer.ref) as Tracer);
+  }
+}
+
+/** -1, 0 or 1. */
+function sign(x: Tracer): Tracer {
+  const { Float32 } = library().DType;
+  return x.ref.greater(0).astype(Float32).sub(x.ref.less(0).astype(Float32));
+}
+
+/** The largest divisor of n that leaves sums of at most `longestSum` and at least 16 terms, or 0. */
+function divisor(n: number): number {
+  for (let d = longestSum; d >= 16; d--) if (n % d === 0) return d;
+  return 0;
+}
+
+function traced(value: Value): TracedValue {
+  if (value instanceof TracedValue) return value;
+  throw new GuerdonError("internal", "A host array reached the traced kernel without being lifted.");
+}
+
+/** The array around a tracer, which it now owns. For files of arrays/ only. */
+export const wrap = (tracer: Tracer): Arr => new Arr(new TracedValue(tracer));
+
+/** One reference to a traced array's tracer, numbers never booleans; null for a host array. For files of arrays/ only. */
+export function unwrap(array: Arr): Tracer | null {
+  if (!(array.value instanceof TracedValue)) return null;
+  const { tracer } = array.value;
+  return tracer.dtype === "bool" ? tracer.ref.astype(library().DType.Float32) : tracer.ref;
+}
