@@ -1,0 +1,240 @@
+import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { readFileSync } from "node:fs";
+import { explain } from "./failure.ts";
+import { screen, type Screen } from "./screen.ts";
+
+// Nothing heavy is imported here: `guerdon --help` loads commander and this folder's small files. Each action loads what it needs.
+
+const packageVersion = (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }).version;
+
+const whole = (least: number) => (text: string) => {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isInteger(value) || value < least)
+    throw new InvalidArgumentError(`It must be a whole number, ${least} or more.`);
+  return value;
+};
+
+const number = (low: number, high: number) => (text: string) => {
+  const value = Number(text);
+  if (text.trim() === "" || !(value >= low && value <= high)) throw new InvalidArgumentError(`It must be a number from ${low} to ${high}.`);
+  return value;
+};
+
+const examples = (...lines: string[]) => `\nExamples:\n${lines.map((line) => `  $ guerdon ${line}`).join("\n")}`;
+
+interface Common {
+  readonly json?: boolean;
+}
+
+/** The exit status of a command that ends in order: 0, or 1 for a failed threshold. Nothing means 0. */
+type Outcome = number | void;
+
+function build(finish: (outcome: Outcome) => void): Command {
+  const program = new Command("guerdon")
+    .description("Reward learning: say what is good, find out whether it can be trusted, search with it, train on it.")
+    .version(packageVersion, "-V, --version", "show the version")
+    .helpOption("-h, --help", "show help")
+    .helpCommand(false)
+    .exitOverride()
+    .configureOutput({ outputError: () => undefined })
+    .showSuggestionAfterError(true)
+    .addHelpText("after", examples("train countdown", "runs list", "sample runs/countdown-0 '7 2 9 = 14 :'", "doctor"))
+    .addHelpText(
+      "after",
+      "\nResults go to stdout, talk to stderr. Exit status: 0 fine, 1 a finding or a failed threshold, 2 bad usage or input, 130 interrupted.",
+    );
+
+  /** An action that is loaded when it is called, with the screen it talks to. */
+  const action =
+    <A extends readonly unknown[]>(f: (screen: Screen, ...rest: A) => Promise<Outcome>) =>
+    async (...all: unknown[]) => {
+      const command = all.at(-1) as Command;
+      const options = command.opts<Common>();
+      finish(await f(screen(options.json === true), ...(all.slice(0, -1) as unknown as A)));
+    };
+  const json = ["--json", "print the result as JSON"] as const;
+
+  program
+    .command("train")
+    .description("train a policy; the same line goes on with a run that was stopped")
+    .argument("<job>", "countdown, sorting, or a configuration file (.ts)")
+    .option("--seed <n>", "seed of everything that is random", whole(0))
+    .option("--steps <n>", "number of training steps on the reward", whole(1))
+    .option("--directory <folder>", "folder of the run (default: runs/<job>-<seed>)")
+    .option("--threads <n>", "processor threads; one thread repeats bit by bit", whole(1))
+    .option("--compare", "train other methods from the same warm-up under equal time, and print the table")
+    .option("--dry-run", "print the resolved settings and stop")
+    .option(...json)
+    .addHelpText(
+      "after",
+      examples(
+        "train countdown",
+        "train sorting --seed 1 --directory runs/first",
+        "train countdown --dry-run",
+        "train train.config.ts --steps 50",
+      ),
+    )
+    .action(action(async (s, job: string, options: object) => (await import("./commands/train.ts")).train(s, job, options)));
+
+  program
+    .command("resume")
+    .description("go on with a run from its last checkpoint")
+    .argument("<run>", "folder of the run")
+    .option("--threads <n>", "processor threads", whole(1))
+    .option(...json)
+    .addHelpText("after", examples("resume runs/countdown-0"))
+    .action(action(async (s, run: string, options: object) => (await import("./commands/train.ts")).resume(s, run, options)));
+
+  program
+    .command("eval")
+    .description("measure a run's policy on held-out tasks")
+    .argument("<run>", "folder of a run, or of a model (then say the environment)")
+    .argument("[environment]", "countdown, sorting, or a JSONL file with prompt and reference (default: the run's own)")
+    .option("--tasks <n>", "number of tasks", whole(1))
+    .option("--samples <n>", "answers a task at temperature 1", whole(1))
+    .option("--seed <n>", "seed of the draw", whole(0))
+    .option("--checkpoint <which>", "latest, best, or a step", "latest")
+    .option("--fail-under <share>", "exit with 1 when pass@1 is below this", number(0, 1))
+    .option("--threads <n>", "processor threads", whole(1))
+    .option(...json)
+    .addHelpText("after", examples("eval runs/countdown-0", "eval runs/countdown-0 --tasks 100 --fail-under 0.5 --json"))
+    .action(
+      action(async (s, run: string, environment: string | undefined, options: object) =>
+        (await import("./commands/eval.ts")).evaluateRun(s, run, environment, options),
+      ),
+    );
+
+  program
+    .command("sample")
+    .description("show answers of a run's policy")
+    .argument("<run>", "folder of a run or of a model")
+    .argument("[prompt]", "a prompt, or a file with a prompt a line (default: held-out tasks of the run)")
+    .option("-n, --samples <n>", "answers a prompt", whole(1))
+    .option("--temperature <t>", "0 takes the most likely token each time", number(0, 100))
+    .option("--top-k <k>", "keep the k most likely tokens; 0 keeps all", whole(0))
+    .option("--top-p <p>", "keep the most likely tokens up to this probability", number(0, 1))
+    .option("--max-tokens <n>", "longest answer", whole(1))
+    .option("--seed <n>", "seed of the draw", whole(0))
+    .option("--checkpoint <which>", "latest, best, or a step", "latest")
+    .option("--threads <n>", "processor threads", whole(1))
+    .option(...json)
+    .addHelpText(
+      "after",
+      examples(
+        "sample runs/countdown-0",
+        "sample runs/countdown-0 '7 2 9 = 14 :' -n 4",
+        "sample runs/countdown-0 prompts.txt --temperature 0 --json",
+      ),
+    )
+    .action(
+      action(async (s, run: string, prompt: string | undefined, options: object) =>
+        (await import("./commands/sample.ts")).sample(s, run, prompt, options),
+      ),
+    );
+
+  const runs = program.command("runs").description("look at runs");
+  runs
+    .command("list")
+    .description("the runs in a folder")
+    .argument("[folder]", "where to look", "runs")
+    .option(...json)
+    .addHelpText("after", examples("runs list", "runs list experiments --json"))
+    .action(action(async (s, folder: string) => (await import("./commands/runs.ts")).list(s, folder)));
+  runs
+    .command("show")
+    .description("a run's settings, curve, evaluations and notes")
+    .argument("<run>", "folder of the run")
+    .option("--metric <name>", "metric of the curve", "reward/mean")
+    .option(...json)
+    .addHelpText("after", examples("runs show runs/countdown-0", "runs show runs/countdown-0 --metric entropy"))
+    .action(action(async (s, run: string, options: { metric: string }) => (await import("./commands/runs.ts")).show(s, run, options)));
+  runs
+    .command("compare")
+    .description("curves of several runs in one plot, and where their settings differ")
+    .argument("<runs...>", "folders of runs")
+    .option("--metric <name>", "metric of the curves", "reward/mean")
+    .option(...json)
+    .addHelpText("after", examples("runs compare runs/countdown-0 runs/countdown-1"))
+    .action(
+      action(async (s, folders: string[], options: { metric: string }) =>
+        (await import("./commands/runs.ts")).compare(s, folders, options),
+      ),
+    );
+  runs
+    .command("export")
+    .description("write metrics as CSV, Parquet or TensorBoard events")
+    .argument("<runs...>", "folders of runs")
+    .requiredOption("--to <format>", "csv, parquet or tensorboard")
+    .requiredOption("--out <path>", "file to write (tensorboard: folder)")
+    .option(...json)
+    .addHelpText(
+      "after",
+      examples("runs export runs/countdown-0 --to csv --out metrics.csv", "runs export runs/* --to tensorboard --out events"),
+    )
+    .action(
+      action(async (s, folders: string[], options: { to: string; out: string }) =>
+        (await import("./commands/runs.ts")).exportTo(s, folders, options),
+      ),
+    );
+
+  program
+    .command("init")
+    .description("write a commented configuration, a reward and its test")
+    .argument("[folder]", "where to write", ".")
+    .option(...json)
+    .addHelpText("after", examples("init my-first-run"))
+    .action(action(async (s, folder: string) => (await import("./commands/init.ts")).init(s, folder)));
+
+  program
+    .command("doctor")
+    .description("check Node, WebGPU, threads, memory, disk and optional packages")
+    .option(...json)
+    .addHelpText("after", examples("doctor", "doctor --json"))
+    .action(action(async (s) => (await import("./commands/doctor.ts")).doctor(s)));
+
+  program
+    .command("bench")
+    .description("measure this machine: training step and sampling, or the main job over seeds")
+    .argument("[what]", "main-job: train countdown over seeds and write results/main-job.json")
+    .option("--seeds <n>", "number of seeds (main-job)", whole(1))
+    .option("--first <n>", "first seed (main-job)", whole(0))
+    .option("--threads <n>", "processor threads", whole(1))
+    .option(...json)
+    .addHelpText("after", examples("bench", "bench main-job --seeds 3"))
+    .action(action(async (s, what: string | undefined, options: object) => (await import("./commands/bench.ts")).bench(s, what, options)));
+
+  return program;
+}
+
+/** "error: unknown option '--stepz'\n(Did you mean --steps?)" as one sentence of ours. */
+function usage(error: CommanderError): string {
+  const text = error.message
+    .replace(/^error: /, "")
+    .replace(/\n?\((Did you mean .*\?)\)/, ". $1")
+    .trim();
+  return `guerdon: ${text}${/[.?]$/.test(text) ? "" : "."} See \`guerdon --help\`.`;
+}
+
+/** Runs one command line and returns the exit status. */
+export async function run(words: readonly string[]): Promise<number> {
+  let exit = 0;
+  const program = build((outcome) => void (exit = outcome ?? 0));
+  const asJson = words.includes("--json");
+  const fail = (text: string, code: string, message: string) => {
+    process.stderr.write(text + "\n");
+    if (asJson) process.stdout.write(JSON.stringify({ error: { code, message } }, null, 2) + "\n");
+  };
+  try {
+    await program.parseAsync(words, { from: "user" });
+    return exit;
+  } catch (cause) {
+    if (cause instanceof CommanderError) {
+      if (cause.code === "commander.helpDisplayed" || cause.code === "commander.version") return 0;
+      if (cause.code !== "commander.help") fail(usage(cause), "usage", cause.message);
+      return 2;
+    }
+    const { exit: status, code, text } = explain(cause);
+    fail(text, code, cause instanceof Error ? cause.message : String(cause));
+    return status;
+  }
+}
