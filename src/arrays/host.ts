@@ -256,14 +256,7 @@ const around = (shape: readonly number[], axis: number): { outer: number; n: num
   inner: sizeOf(shape.slice(axis + 1)),
 });
 
-function stridesOf(shape: readonly number[]): number[] {
-  const strides = new Array<number>(shape.length);
-  for (let i = shape.length - 1, stride = 1; i >= 0; i--) {
-    strides[i] = stride;
-    stride *= shape[i]!;
-  }
-  return strides;
-}
+const stridesOf = (shape: readonly number[]): number[] => shape.map((_, i) => sizeOf(shape.slice(i + 1)));
 
 /** Where each element of `shape` is found in data with these strides. */
 function indexOf(shape: readonly number[], strides: readonly number[]): Int32Array {
@@ -314,30 +307,31 @@ export function values(array: Arr): Float64Array {
   return hostValue(array.value).data.slice();
 }
 
-/** See gradient.ts. */
-export function hostGradient<A>(
-  f: (parameters: Record<string, Arr>) => { value: Arr; aux?: A },
+/** Reverse mode, for `valueAndGradient`: what `f` returned, and the gradient of its value. */
+export function hostGradient<T extends { readonly value: Arr }>(
+  f: (parameters: Record<string, Arr>) => T,
   parameters: Readonly<Record<string, Arr>>,
-): { value: Arr; aux: A | undefined; gradient: Record<string, Arr> } {
+) {
   if (tape) throw new GuerdonError("unsupported", "valueAndGradient inside valueAndGradient: the host kernel has first derivatives only");
-  const leaves = Object.entries(parameters).map(([name, p]) => {
-    const { shape, data } = hostValue(p.value);
-    const leaf = new HostValue(shape, data);
-    leaf.gradient = new Float64Array(data.length);
-    return [name, leaf] as const;
-  });
+  const leaves = Object.entries(parameters).map(([name, { value }]) => [name, leafOf(hostValue(value))] as const);
   const computed: HostValue[] = (tape = []);
+  let result: T;
   try {
-    const { value, aux } = f(Object.fromEntries(leaves.map(([name, leaf]) => [name, new Arr(leaf)])));
-    const result = hostValue(value.value);
-    if (result.data.length !== 1) throw new GuerdonError("usage", `valueAndGradient: the value has shape ${show(result.shape)}, not []`);
-    result.gradient?.fill(1);
-    for (let i = computed.length - 1; i >= 0; i--) computed[i]!.pull!(computed[i]!.gradient!);
-    const gradient = Object.fromEntries(leaves.map(([name, leaf]) => [name, new Arr(new HostValue(leaf.shape, leaf.gradient!))]));
-    return { value: stopped(value), aux, gradient };
+    result = f(Object.fromEntries(leaves.map(([name, leaf]) => [name, new Arr(leaf)])));
   } finally {
     tape = null;
   }
+  const total = hostValue(result.value.value);
+  if (total.shape.length !== 0) throw new GuerdonError("usage", `valueAndGradient: the value has shape ${show(total.shape)}, not []`);
+  total.gradient?.fill(1);
+  for (const { pull, gradient } of computed.toReversed()) pull!(gradient!);
+  const gradient = Object.fromEntries(leaves.map(([name, leaf]) => [name, new Arr(new HostValue(leaf.shape, leaf.gradient!))]));
+  return { result, gradient };
 }
 
-const stopped = (array: Arr): Arr => new Arr(array.value.stopGradient());
+/** A copy of a value that gradients are wanted for. */
+function leafOf({ shape, data }: HostValue): HostValue {
+  const leaf = new HostValue(shape, data);
+  leaf.gradient = new Float64Array(data.length);
+  return leaf;
+}

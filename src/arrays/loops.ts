@@ -1,7 +1,7 @@
 import type { Binary, Unary } from "./arr.ts";
 
 /** Element functions of the host kernel: the value at x, and the slope at x given the value y. */
-export const unaryLoops: Readonly<Record<Unary, { value(x: number): number; slope(x: number, y: number): number }>> = {
+export const unaryLoops: Readonly<Record<Unary, { value: (x: number) => number; slope: (x: number, y: number) => number }>> = {
   neg: { value: (x) => -x, slope: () => -1 },
   reciprocal: { value: (x) => 1 / x, slope: (_, y) => -y * y },
   exp: { value: Math.exp, slope: (_, y) => y },

@@ -38,7 +38,8 @@ export function parseSafetensors(bytes: Uint8Array): TensorFile {
   const length = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
   if (length > BigInt(longestHeader) || length > BigInt(bytes.length - 8))
     throw broken(`its header should take ${length} bytes, of ${bytes.length - 8} in the file; it is cut short or no safetensors file`);
-  const data = bytes.subarray(8 + Number(length));
+  // A plain Uint8Array: `slice` of a Node Buffer does not copy.
+  const data = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength).subarray(8 + Number(length));
   const { __metadata__: metadata = {}, ...entries } = header(bytes.subarray(8, 8 + Number(length)));
   if (!isRecord(metadata) || !Object.values(metadata).every((v) => typeof v === "string"))
     throw broken("its __metadata__ is not a record of strings");
@@ -98,7 +99,7 @@ function described(name: string, entry: unknown) {
   if (!isCounts(shape)) throw broken(`tensor ${name} has shape ${JSON.stringify(shape)}`);
   if (!isCounts(offsets) || offsets.length !== 2) throw broken(`tensor ${name} has data_offsets ${JSON.stringify(offsets)}`);
   const type = typeof dtype === "string" && Object.hasOwn(types, dtype) ? types[dtype] : undefined;
-  if (!type)
+  if (typeof dtype !== "string" || !type)
     throw new GuerdonError(
       "unsupported",
       `Tensor ${name} has type ${JSON.stringify(dtype)}; ${Object.keys(types).join(", ")} can be read.`,

@@ -17,7 +17,7 @@ export function axisOf(what: string, shape: readonly number[], axis: number): nu
 
 /** The common shape of operands, as in NumPy: aligned at the end, a length of 1 stretches. */
 export function broadcast(what: string, shapes: readonly (readonly number[])[]): number[] {
-  const out = new Array<number>(Math.max(...shapes.map((s) => s.length))).fill(1);
+  const out = Array.from({ length: Math.max(...shapes.map((s) => s.length)) }, () => 1);
   for (const shape of shapes)
     shape.forEach((n, i) => {
       const k = out.length - shape.length + i;

@@ -65,7 +65,14 @@ class TracedValue implements Value {
         return new TracedValue(nn.sigmoid(this.float));
       case "erf":
         return new TracedValue(lax.erf(this.float));
-      default:
+      case "reciprocal":
+      case "exp":
+      case "log":
+      case "log1p":
+      case "sqrt":
+      case "tanh":
+      case "cos":
+      case "sin":
         return new TracedValue(numpy[operation](this.float));
     }
   }
