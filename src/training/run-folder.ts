@@ -48,7 +48,7 @@ export interface MetricsRow {
   readonly kind: "step" | "evaluation" | "note";
   /** Metrics by name; null: could not be measured. */
   readonly values: Readonly<Record<string, number | null>>;
-  /** Measured times and rates, which differ from run to run; everything else is repeated exactly by a resumed run. */
+  /** Measured times and rates, which differ from run to run; everything else is repeated exactly by a resumed run. The folder adds `time`, seconds since 1970. */
   readonly clock?: Readonly<Record<string, number>>;
   /** A sentence, for notes. */
   readonly text?: string;
@@ -129,6 +129,14 @@ export function firstDifference(a: Json | undefined, b: Json | undefined, path =
     : `${path || "configuration"}: ${JSON.stringify(a) ?? "absent"} -> ${JSON.stringify(b) ?? "absent"}`;
 }
 
+/** What TensorBoard shows of a row: tag -> value. Evaluations have tags of their own, so that curves do not mix. */
+export const rowScalars = (row: MetricsRow): Record<string, number | null> =>
+  Object.fromEntries(
+    Object.entries({ ...row.values, ...row.clock })
+      .filter(([name]) => name !== "time")
+      .map(([name, value]) => [row.kind === "evaluation" ? `evaluation/${name}` : name, value]),
+  );
+
 /** As JSON holds it: without undefined fields, in plain objects. */
 const plain = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
 
@@ -189,6 +197,7 @@ export function openRun(directory: string, options: RunFolderOptions = {}): RunF
   try {
     const repairs = cleanCheckpoints(files, directory);
     const latest = newestIntact(files, directory, repairs);
+    tidyCheckpoints(files, directory);
     files.makeFolder(join(directory, "checkpoints"));
     files.makeFolder(join(directory, "tensorboard"));
     for (const [name, header] of Object.entries(growing(clock)))
@@ -273,12 +282,15 @@ function opened(
     repairs,
     metrics(...rows) {
       if (rows.length === 0) return;
-      files.append(join(directory, metricsFile), lines(rows.map((row) => ({ ...row, values: tidy(row.values) }))));
+      const time = clock() / 1000;
+      files.append(
+        join(directory, metricsFile),
+        lines(rows.map((row) => ({ ...row, values: tidy(row.values), clock: { ...row.clock, time } }))),
+      );
       for (const row of rows) {
         step = Math.max(step, row.step);
-        const prefix = row.kind === "evaluation" ? "evaluation/" : "";
-        const scalars = Object.fromEntries(Object.entries({ ...row.values, ...row.clock }).map(([name, value]) => [prefix + name, value]));
-        if (Object.keys(scalars).length > 0) files.append(join(directory, eventsFile), scalarsEvent(clock() / 1000, row.step, scalars));
+        const scalars = rowScalars(row);
+        if (Object.keys(scalars).length > 0) files.append(join(directory, eventsFile), scalarsEvent(time, row.step, scalars));
       }
     },
     rollouts(rows) {

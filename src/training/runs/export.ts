@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { GuerdonError } from "../../error.ts";
-import type { MetricsRow } from "../run-folder.ts";
+import { rowScalars, type MetricsRow } from "../run-folder.ts";
 import { diskFiles, encode, replace, type Files } from "./files.ts";
 import { readMetrics } from "./read.ts";
 import { eventFileHeader, scalarsEvent } from "./tensorboard.ts";
@@ -101,7 +101,7 @@ export async function exportRuns(
   if (format === "tensorboard") {
     return runs.map(({ name, rows }) => {
       const path = join(out, name, "events.out.tfevents.0.guerdon");
-      const parts = [eventFileHeader(0), ...rows.map((row) => scalarsEvent(row.clock?.["time"] ?? 0, row.step, row.values))];
+      const parts = [eventFileHeader(0), ...rows.map((row) => scalarsEvent(row.clock?.["time"] ?? 0, row.step, rowScalars(row)))];
       files.makeFolder(join(out, name));
       replace(files, path, Buffer.concat(parts));
       return path;
