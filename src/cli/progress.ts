@@ -1,0 +1,54 @@
+import { duration, short, type Screen } from "./screen.ts";
+
+export interface ProgressOptions {
+  readonly name: string;
+  readonly total: number;
+  /** Steps done before this process began. */
+  readonly from?: number;
+  /** Seconds between plain lines where stderr is not a terminal. */
+  readonly every?: number;
+  /** Milliseconds from any origin. */
+  readonly clock?: () => number;
+}
+
+/** Steps over which the rate is measured. */
+const window = 20;
+
+/**
+ * Reports progress: on a terminal one moving line with a bar, the rate and the time left; elsewhere a plain line at the first step, every
+ * few seconds and at the last step.
+ *
+ * @returns a function to call after each step with the number of steps done and what else to show
+ */
+export function progress(
+  screen: Screen,
+  options: ProgressOptions,
+): (done: number, shown?: Readonly<Record<string, number | null>>) => void {
+  const { name, total, from = 0, every = 10, clock = () => performance.now() } = options;
+  const marks: [number, number][] = [[from, clock()]];
+  let said = -Infinity;
+  return (done, shown = {}) => {
+    const now = clock();
+    marks.push([done, now]);
+    if (marks.length > window) marks.shift();
+    const [steps, milliseconds] = [done - marks[0]![0], now - marks[0]![1]];
+    const rate = milliseconds > 0 ? (steps * 1000) / milliseconds : 0;
+    const left = rate > 0 && done < total ? `${duration((total - done) / rate)} left` : "";
+    const facts = [
+      `${done}/${total}`,
+      `${rate.toFixed(rate < 10 ? 1 : 0)} steps/s`,
+      left,
+      ...Object.entries(shown).map(([key, value]) => `${key} ${short(value)}`),
+    ];
+    const line = facts.filter((fact) => fact !== "").join("  ");
+    if (screen.live) {
+      const width = 20;
+      const full = Math.round((Math.min(done, total) / Math.max(1, total)) * width);
+      screen.status(`  ${name} ${"━".repeat(full)}${"╌".repeat(width - full)} ${line}`);
+      if (done >= total) screen.status(null);
+    } else if (done >= total || now - said >= every * 1000) {
+      said = now;
+      screen.say(`  ${name} ${line}`);
+    }
+  };
+}

@@ -1,0 +1,124 @@
+import { expect, test } from "vitest";
+import { explain } from "../../src/cli/failure.ts";
+import { plot } from "../../src/cli/plot.ts";
+import { progress } from "../../src/cli/progress.ts";
+import { duration, short, type Screen } from "../../src/cli/screen.ts";
+import { didYouMean, editDistance } from "../../src/cli/suggest.ts";
+import { table } from "../../src/cli/table.ts";
+import { GuerdonError } from "../../src/error.ts";
+import { metricsTable, toCsv } from "../../src/training/runs/export.ts";
+
+test("edit distance counts inserts, deletions, replacements and swaps", () => {
+  expect(editDistance("", "abc")).toBe(3);
+  expect(editDistance("trian", "train")).toBe(1);
+  expect(editDistance("kitten", "sitting")).toBe(3);
+  expect(didYouMean("resme", ["train", "resume"])).toBe(" Did you mean resume?");
+  expect(didYouMean("xyz", ["train", "resume"])).toBe("");
+});
+
+test("one curve is drawn in dots, with its ends and a level", () => {
+  const rising = Array.from({ length: 9 }, (_, i) => [i + 1, i / 8] as const);
+  expect(plot([{ name: "a", points: rising }], { width: 8, height: 3, range: [0, 1], level: { value: 0.5, name: "chance" } })).toEqual([
+    "1.00 ┤     ⢀⣠⠞",
+    "0.50 ┤┈┈┈⣠⠴⠋┈┈ chance",
+    "0.00 ┤⣀⡴⠚⠁    ",
+    "     └────────",
+    "      1      9",
+  ]);
+  expect(plot([{ name: "a", points: [] }], { width: 8, height: 3 })).toEqual([]);
+});
+
+test("several curves get a mark each and a legend", () => {
+  const lines = plot(
+    [
+      {
+        name: "up",
+        points: [
+          [0, 0],
+          [1, 1],
+        ],
+      },
+      {
+        name: "down",
+        points: [
+          [0, 1],
+          [1, 0],
+        ],
+      },
+    ],
+    { width: 2, height: 2 },
+  );
+  expect(lines).toEqual(["1.00 ┤○●", "0.00 ┤●○", "     └──", "      01", "      ● up", "      ○ down"]);
+});
+
+test("tables put numbers to the right and words to the left", () => {
+  expect(
+    table(
+      ["method", "pass@1"],
+      [
+        ["grpo", 0.85],
+        ["raft", "-"],
+      ],
+    ),
+  ).toBe("method  pass@1\n──────────────\ngrpo      0.85\nraft         -");
+});
+
+test("numbers and durations are short", () => {
+  expect([0, 12, 0.123456, 1e-5, 2.5e9, null].map(short)).toEqual(["0", "12", "0.1235", "1.00e-5", "2.50e+9", "-"]);
+  expect([3.4, 75, 7500].map(duration)).toEqual(["3 s", "1 min 15 s", "2 h 05 min"]);
+});
+
+test("progress: plain lines now and then where nobody looks on, with rate and time left", () => {
+  const said: string[] = [];
+  const screen: Screen = {
+    json: false,
+    live: false,
+    width: 80,
+    result: () => undefined,
+    say: (text = "") => void said.push(text),
+    status: () => undefined,
+    style: (_, text) => text,
+    resultStyle: (_, text) => text,
+  };
+  let now = 0;
+  const report = progress(screen, { name: "train", total: 30, every: 10, clock: () => now });
+  for (let done = 1; done <= 30; done++) {
+    now += 1000;
+    report(done, { reward: done / 30 });
+  }
+  expect(said).toEqual([
+    "  train 1/30  1.0 steps/s  29 s left  reward 0.03333",
+    "  train 11/30  1.0 steps/s  19 s left  reward 0.3667",
+    "  train 21/30  1.0 steps/s  9 s left  reward 0.7",
+    "  train 30/30  1.0 steps/s  reward 1",
+  ]);
+});
+
+test("known errors are one sentence, unknown ones show where they come from", () => {
+  expect(explain(new GuerdonError("input", "a.jsonl, line 3: no prompt"))).toEqual({
+    exit: 2,
+    code: "input",
+    text: "guerdon: a.jsonl, line 3: no prompt",
+  });
+  expect(explain(new GuerdonError("coverage", "x")).exit).toBe(1);
+  expect(explain(new GuerdonError("interrupted", "x")).exit).toBe(130);
+  const unknown = explain(new TypeError("x is undefined"));
+  expect(unknown.exit).toBe(1);
+  expect(unknown.text).toContain("Please report it");
+  expect(unknown.text).toContain("parts.test.ts");
+});
+
+test("metrics as CSV: one column a metric, empty where a row has none", () => {
+  const csv = toCsv(
+    metricsTable([
+      {
+        name: 'a "run", or two',
+        rows: [
+          { step: 1, phase: "rl", kind: "step", values: { loss: 0.5 }, clock: { time: 2 } },
+          { step: 1, phase: "rl", kind: "evaluation", values: { "pass@1": null } },
+        ],
+      },
+    ]),
+  );
+  expect(csv).toBe('run,step,phase,kind,loss,time,pass@1\n"a ""run"", or two",1,rl,step,0.5,2,\n"a ""run"", or two",1,rl,evaluation,,,\n');
+});
