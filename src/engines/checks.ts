@@ -1,0 +1,36 @@
+import { GuerdonError } from "../error.ts";
+import type { Outputs } from "./engine.ts";
+
+/** @throws GuerdonError "usage" when a name is not among the outputs that the reader has */
+export function checkNames(has: readonly string[], names: readonly string[], who: string): void {
+  for (const name of names)
+    if (!has.includes(name))
+      throw new GuerdonError("usage", `${who} has no output "${name}"; it has ${has.map((n) => `"${n}"`).join(", ")}.`);
+}
+
+/** @throws GuerdonError "usage" when the gradients do not have one array a row with one number an action */
+export function checkGradients<X>(rows: readonly X[], gradients: Outputs, actions: (row: X) => number): void {
+  for (const [name, perRow] of Object.entries(gradients)) {
+    if (perRow.length !== rows.length)
+      throw new GuerdonError("usage", `The gradient of "${name}" has ${perRow.length} rows and there are ${rows.length} rows; give one array a row.`);
+    perRow.forEach((gradient, i) => {
+      const length = actions(rows[i]!);
+      if (gradient.length !== length)
+        throw new GuerdonError("usage", `The gradient of "${name}" in row ${i} has ${gradient.length} numbers and the row has ${length} actions.`);
+    });
+  }
+}
+
+/** What `update` throws when the accumulated gradient is not finite. */
+export const nonFiniteGradient = (engine: string, where: string): GuerdonError =>
+  new GuerdonError(
+    "non-finite",
+    `${engine}: the gradient is not finite (${where}), so the update was refused: parameters and optimizer are as before, the gradient is cleared. ` +
+      `Look for a huge or infinite reward, advantage or log-probability in the batch, or lower the learning rate.`,
+  );
+
+export const nothingToUpdate = (engine: string): GuerdonError =>
+  new GuerdonError("usage", `${engine}: update() needs a gradient; call backward() first.`);
+
+export const pendingGradient = (engine: string): GuerdonError =>
+  new GuerdonError("usage", `${engine}: there is a gradient that no update has used; call update() or discard() before snapshot().`);

@@ -1,0 +1,254 @@
+import { readAll, startArrays, upload } from "../arrays/index.ts";
+import { GuerdonError } from "../error.ts";
+import type { Parameters, Policy } from "../policies/policy.ts";
+import type { HostTensor, Snapshot } from "../statistics/snapshot.ts";
+import { checkGradients, checkNames, nonFiniteGradient, nothingToUpdate, pendingGradient } from "./checks.ts";
+import type { Engine, Reader } from "./engine.ts";
+import { disposeAll, programs, retainAll } from "./programs.ts";
+import type { Moments, Tensors, Weights } from "./programs.ts";
+import { toRollouts } from "./rollouts.ts";
+import { countersOf, engineSnapshot } from "./snapshots.ts";
+
+export interface LocalOptions<X> {
+  readonly policy: Policy<X>;
+  /** Seeds fresh parameters. */
+  readonly seed: number;
+  /** Instead of fresh ones, for instance from `readModel`. */
+  readonly parameters?: Readonly<Record<string, HostTensor>>;
+  /** The most cells (rows * positions) computed at once: sets speed and memory, not results. Default 6144. */
+  readonly cells?: number;
+  readonly device?: "wasm" | "webgpu";
+  readonly threads?: number;
+}
+
+export interface LocalEngine<X> extends Engine<X> {
+  readonly policy: Policy<X>;
+  /** The parameters on the device: borrowed, valid until the next update or restore. */
+  readonly parameters: Parameters;
+  /** A copy of the parameters in host memory, by name, as `writeModel` takes them. */
+  weights(): Promise<Record<string, HostTensor>>;
+  /** Shapes compiled so far by this engine's programs. */
+  readonly compiledShapes: number;
+  /** Frees parameters, optimizer and programs. Readers made by `freeze` live on until their own dispose. The policy stays the caller's. */
+  dispose(): void;
+}
+
+let engines = 0;
+
+/**
+ * An engine on this machine's processor or GPU, for any policy. Rows are sorted by length and cut into chunks of few padded shapes
+ * (`chunks`); each chunk is one call of a compiled program, so memory is set by the chunk and not by the batch. The optimizer is AdamW with
+ * global-norm clipping; weight decay touches matrices only; frozen parameters have neither gradient nor moments.
+ *
+ * Calls are carried out one at a time, in the order made. `snapshot` holds trainable parameters, moments and counters, not frozen
+ * parameters: restore it into an engine made from the same model.
+ *
+ * @throws GuerdonError "usage" for an unknown output, gradients of wrong length, or an update without a gradient; "non-finite" when the
+ *   gradient is not finite: the update is refused, parameters and optimizer stay as they were, the gradient is cleared
+ */
+export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEngine<X>> {
+  const { policy, seed, cells = 6144, device = "wasm", threads } = options;
+  await startArrays({ device, ...(threads === undefined ? {} : { threads }) });
+  const initial = options.parameters ?? policy.init(seed);
+  const uploaded = (keep: (name: string) => boolean): Tensors =>
+    Object.fromEntries(Object.entries(initial).flatMap(([name, t]) => (keep(name) ? [[name, upload(t)]] : [])));
+
+  let weights: Weights = {
+    trainable: uploaded((name) => policy.trainable(name)),
+    frozen: uploaded((name) => !policy.trainable(name)),
+  };
+  const names = Object.keys(weights.trainable);
+  const zeros: Tensors = Object.fromEntries(
+    Object.entries(weights.trainable).map(([name, { shape }]) => [
+      name,
+      upload({ shape, data: new Float32Array(shape.reduce((product, n) => product * n, 1)) }),
+    ]),
+  );
+  let moments: Moments = { first: retainAll(zeros), second: retainAll(zeros) };
+  let gradient: Tensors | null = null;
+  let optimizerStep = 0;
+  let weightsVersion = 0;
+  let restores = 0;
+  let disposed = false;
+
+  // On a GPU the next chunks are prepared while one computes. A processor gains nothing, and each chunk that waits holds its temporaries.
+  const compiled = programs(policy, cells, device === "webgpu" ? 4 : 1);
+  let users = 1;
+  const release = (): void => {
+    if (--users === 0) compiled.dispose();
+  };
+
+  let last: Promise<unknown> = Promise.resolve();
+  /** Runs after all earlier calls, whether they failed or not. */
+  function inTurn<R>(f: () => Promise<R>): Promise<R> {
+    const run = last.then(f, f);
+    last = run;
+    return run;
+  }
+  const alive = (): void => {
+    if (disposed) throw new GuerdonError("usage", `${engine.id} was disposed.`);
+  };
+  const who = "This engine";
+  const clear = (): void => {
+    if (gradient) disposeAll(gradient);
+    gradient = null;
+  };
+  const replace = (trainable: Tensors, next: Moments): void => {
+    disposeAll(weights.trainable);
+    disposeAll(moments.first);
+    disposeAll(moments.second);
+    weights = { ...weights, trainable };
+    moments = next;
+  };
+
+  const engine: LocalEngine<X> = {
+    policy,
+    outputs: policy.outputs,
+    get id() {
+      return `local-${number}${restores > 0 ? `.${restores}` : ""}`;
+    },
+    get weightsVersion() {
+      return weightsVersion;
+    },
+    get parameters() {
+      return { ...weights.frozen, ...weights.trainable };
+    },
+    get compiledShapes() {
+      return compiled.shapes;
+    },
+
+    forward: (rows, wanted = ["logProbs"]) =>
+      inTurn(async () => {
+        alive();
+        checkNames(policy.outputs, wanted, who);
+        return compiled.forward(weights, rows, wanted);
+      }),
+
+    sample: (requests, o) =>
+      inTurn(async () => {
+        alive();
+        checkNames(policy.outputs, o.record ?? [], who);
+        const sampled = await policy.sample(engine.parameters, requests, o);
+        return toRollouts(engine, requests, sampled, o, policy.actions);
+      }),
+
+    backward: (rows, gradients) =>
+      inTurn(async () => {
+        alive();
+        checkNames(policy.outputs, Object.keys(gradients), who);
+        checkGradients(rows, gradients, policy.actions);
+        const made = await compiled.backward(weights, gradient ?? zeros, rows, gradients);
+        clear();
+        gradient = made.gradient;
+        return made.outputs;
+      }),
+
+    update: (o) =>
+      inTurn(async () => {
+        alive();
+        if (!gradient) throw nothingToUpdate(engine.id);
+        const made = await compiled.update(weights.trainable, gradient, moments, optimizerStep + 1, o);
+        if (!Number.isFinite(made.gradientNorm)) {
+          for (const tensors of [made.trainable, made.moments.first, made.moments.second]) disposeAll(tensors);
+          const read = await readAll(gradient);
+          clear();
+          throw nonFiniteGradient(engine.id, names.find((name) => !read[name]!.data.every(Number.isFinite)) ?? "its norm overflows");
+        }
+        replace(made.trainable, made.moments);
+        clear();
+        optimizerStep++;
+        weightsVersion++;
+        return { gradientNorm: made.gradientNorm };
+      }),
+
+    discard: () => inTurn(async () => clear()),
+
+    freeze: () =>
+      inTurn(async () => {
+        alive();
+        const kept: Weights = { trainable: retainAll(weights.trainable), frozen: retainAll(weights.frozen) };
+        users++;
+        let open = true;
+        const reader: Reader<X> = {
+          outputs: policy.outputs,
+          forward: (rows, wanted = ["logProbs"]) =>
+            inTurn(async () => {
+              if (!open) throw new GuerdonError("usage", "This reader was disposed.");
+              checkNames(policy.outputs, wanted, "This reader");
+              return compiled.forward(kept, rows, wanted);
+            }),
+          dispose() {
+            if (!open) return;
+            open = false;
+            disposeAll(kept.trainable);
+            disposeAll(kept.frozen);
+            release();
+          },
+        };
+        return reader;
+      }),
+
+    resetOptimizer: () =>
+      inTurn(async () => {
+        alive();
+        replace(retainAll(weights.trainable), { first: retainAll(zeros), second: retainAll(zeros) });
+        optimizerStep = 0;
+      }),
+
+    snapshot: () =>
+      inTurn(async () => {
+        alive();
+        if (gradient) throw pendingGradient(engine.id);
+        const tensors: Record<string, HostTensor> = {};
+        for (const [kind, part] of parts()) for (const [name, t] of Object.entries(await readAll(part))) tensors[`${kind}/${name}`] = t;
+        return engineSnapshot("local", policy.family, { weightsVersion, optimizerStep }, tensors);
+      }),
+
+    restore: (snapshot) =>
+      inTurn(async () => {
+        alive();
+        const counters = countersOf(snapshot, "local", policy.family);
+        const host = parts().map(([kind, part]) => Object.entries(part).map(([name, t]) => [name, tensorOf(snapshot, `${kind}/${name}`, t.shape)] as const));
+        const [trainable, first, second] = host.map((part) => Object.fromEntries(part.map(([name, t]) => [name, upload(t)])));
+        replace(trainable!, { first: first!, second: second! });
+        clear();
+        // A used engine that goes back may reach an old version number with other weights; the new id keeps the two apart.
+        if (weightsVersion > 0) restores++;
+        ({ weightsVersion, optimizerStep } = counters);
+      }),
+
+    weights: () =>
+      inTurn(async () => {
+        alive();
+        return readAll(engine.parameters);
+      }),
+
+    dispose() {
+      if (disposed) return;
+      disposed = true;
+      clear();
+      for (const tensors of [weights.trainable, weights.frozen, moments.first, moments.second, zeros]) disposeAll(tensors);
+      release();
+    },
+  };
+  const number = ++engines;
+  return engine;
+
+  function parts(): (readonly [kind: string, tensors: Tensors])[] {
+    return [
+      ["parameters", weights.trainable],
+      ["first", moments.first],
+      ["second", moments.second],
+    ];
+  }
+}
+
+function tensorOf(snapshot: Snapshot, name: string, shape: readonly number[]): HostTensor {
+  const tensor = snapshot.tensors[name];
+  if (!tensor || tensor.shape.join() !== shape.join())
+    throw new GuerdonError(
+      "input",
+      `The snapshot ${tensor ? `has the tensor "${name}" with shape [${tensor.shape.join(", ")}]` : `has no tensor "${name}"`}; this policy needs shape [${shape.join(", ")}].`,
+    );
+  return tensor;
+}

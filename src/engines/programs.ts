@@ -1,0 +1,201 @@
+import { adamw, clipByGlobalNorm, compile, globalNorm, readAll, valueAndGradient } from "../arrays/index.ts";
+import type { Arr, Arrays, HostArray, Tensor } from "../arrays/index.ts";
+import type { Policy } from "../policies/policy.ts";
+import { chunks } from "./chunks.ts";
+import type { Chunk } from "./chunks.ts";
+import type { Outputs, UpdateOptions } from "./engine.ts";
+
+export type Tensors = Readonly<Record<string, Tensor>>;
+
+/** Parameters on the device, in two parts: those that an update changes and those that it does not. */
+export interface Weights {
+  readonly trainable: Tensors;
+  readonly frozen: Tensors;
+}
+
+/** Adam's moments of the trainable parameters. */
+export interface Moments {
+  readonly first: Tensors;
+  readonly second: Tensors;
+}
+
+type UpdateNumber = keyof UpdateOptions | "bias1" | "bias2";
+
+export const disposeAll = (tensors: Tensors): void => {
+  for (const tensor of Object.values(tensors)) tensor.dispose();
+};
+
+/** A second set of handles on the same data: free. */
+export const retainAll = (tensors: Tensors): Tensors => Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, t.retain()]));
+
+/**
+ * What a policy's engine computes: its outputs, their gradient, and the optimizer's step, each compiled once a shape. Nothing here has
+ * state but the compiled programs.
+ */
+export interface Programs<X> {
+  /** Outputs of rows, in the order given. */
+  forward(weights: Weights, rows: readonly X[], names: readonly string[]): Promise<Outputs>;
+  /** `gradient` plus that of sum(gradients * outputs), as new tensors, and the outputs. The tensors given stay the caller's. */
+  backward(weights: Weights, gradient: Tensors, rows: readonly X[], gradients: Outputs): Promise<{ outputs: Outputs; gradient: Tensors }>;
+  /** The parameters and moments after a step, as new tensors, and the norm of the gradient before clipping. */
+  update(
+    trainable: Tensors,
+    gradient: Tensors,
+    moments: Moments,
+    step: number,
+    options: UpdateOptions,
+  ): Promise<{ trainable: Tensors; moments: Moments; gradientNorm: number }>;
+  /** Shapes compiled so far. */
+  readonly shapes: number;
+  dispose(): void;
+}
+
+/**
+ * @param cells the most rows * positions computed at once
+ * @param inFlight how many chunks may wait on the device before the first is read
+ */
+export function programs<X>(policy: Policy<X>, cells: number, inFlight: number): Programs<X> {
+  const forwards = new Map<string, ReturnType<typeof forwardProgram>>();
+  const backwards = new Map<string, ReturnType<typeof backwardProgram>>();
+  let updating: ReturnType<typeof updateProgram> | null = null;
+
+  function forwardProgram(names: readonly string[]) {
+    return compile((trainable: Arrays, frozen: Arrays, inputs: Arrays) => policy.apply({ ...frozen, ...trainable }, inputs, names));
+  }
+
+  function backwardProgram(names: readonly string[]) {
+    return compile((trainable: Arrays, frozen: Arrays, inputs: Arrays, gradients: Arrays, before: Arrays) => {
+      const { aux, gradient } = valueAndGradient((parameters: Arrays) => {
+        const outputs = policy.apply({ ...frozen, ...parameters }, inputs, names);
+        const parts = names.map((name) => outputs[name]!.mul(gradients[name]!).sum());
+        return { value: parts.reduce((a, b) => a.add(b)), aux: outputs };
+      }, trainable);
+      return { outputs: aux, gradient: zip(before, gradient, (a, b) => a.add(b)) };
+    });
+  }
+
+  function updateProgram() {
+    return compile((state: { parameters: Arrays; gradient: Arrays; first: Arrays; second: Arrays }, o: Readonly<Record<UpdateNumber, Arr>>) => {
+      const norm = globalNorm(state.gradient);
+      const clipped = clipByGlobalNorm(state.gradient, o.clipNorm);
+      const stepped = zip(state.parameters, clipped, (parameter, gradient, name) =>
+        adamw(parameter, gradient, state.first[name]!, state.second[name]!, {
+          ...o,
+          weightDecay: parameter.shape.length > 1 ? o.weightDecay : 0,
+        }),
+      );
+      const part = (key: "parameter" | "m" | "v"): Arrays => Object.fromEntries(Object.entries(stepped).map(([name, s]) => [name, s[key]]));
+      return { parameters: part("parameter"), first: part("m"), second: part("v"), norm };
+    });
+  }
+
+  /** Runs `dispatch` for each chunk and reads what it made into `outputs`, a few chunks later. */
+  async function inChunks(rows: readonly X[], names: readonly string[], dispatch: (chunk: Chunk, members: X[]) => Tensors): Promise<Outputs> {
+    const outputs = Object.fromEntries(names.map((name) => [name, Array.from<Float32Array>({ length: rows.length })]));
+    const waiting: { chunk: Chunk; made: Tensors }[] = [];
+    const collect = async (): Promise<void> => {
+      const { chunk, made } = waiting[0]!;
+      const read = await readAll(made);
+      waiting.shift();
+      disposeAll(made);
+      for (const name of names) {
+        const table = read[name]!.data as Float32Array;
+        chunk.members.forEach((i, r) => {
+          const from = r * chunk.length + policy.start(rows[i]!);
+          outputs[name]![i] = table.slice(from, from + policy.actions(rows[i]!));
+        });
+      }
+    };
+    try {
+      const lengths = rows.map((row) => policy.cells(row));
+      for (const chunk of chunks(lengths, cells)) {
+        if (waiting.length >= inFlight) await collect();
+        waiting.push({ chunk, made: dispatch(chunk, chunk.members.map((i) => rows[i]!)) });
+      }
+      while (waiting.length > 0) await collect();
+      return outputs;
+    } finally {
+      for (const { made } of waiting) disposeAll(made);
+    }
+  }
+
+  return {
+    forward(weights, rows, names) {
+      const program = cached(forwards, names, forwardProgram);
+      return inChunks(rows, names, (chunk, members) =>
+        program.run(weights.trainable, weights.frozen, policy.collate(members, chunk.rowCount, chunk.length)),
+      );
+    },
+
+    async backward(weights, before, rows, gradients) {
+      const names = Object.keys(gradients).sort();
+      const program = cached(backwards, names, backwardProgram);
+      let gradient = retainAll(before);
+      try {
+        const outputs = await inChunks(rows, names, (chunk, members) => {
+          const padded = Object.fromEntries(names.map((name) => [name, pad(chunk, members, gradients[name]!)]));
+          const inputs = policy.collate(members, chunk.rowCount, chunk.length);
+          const made = program.run(weights.trainable, weights.frozen, inputs, padded, gradient);
+          disposeAll(gradient);
+          gradient = made.gradient;
+          return made.outputs;
+        });
+        return { outputs, gradient };
+      } catch (error) {
+        disposeAll(gradient);
+        throw error;
+      }
+    },
+
+    async update(trainable, gradient, moments, step, o) {
+      updating ??= updateProgram();
+      const made = updating.run(
+        { parameters: trainable, gradient, ...moments },
+        {
+          learningRate: o.learningRate,
+          beta1: o.beta1,
+          beta2: o.beta2,
+          epsilon: o.epsilon,
+          weightDecay: o.weightDecay ?? 0,
+          // Any gradient that fits into float32 is shorter.
+          clipNorm: o.clipNorm ?? 3e38,
+          bias1: 1 - o.beta1 ** step,
+          bias2: 1 - o.beta2 ** step,
+        },
+      );
+      const norm = await made.norm.read();
+      made.norm.dispose();
+      return { trainable: made.parameters, moments: { first: made.first, second: made.second }, gradientNorm: norm[0]! };
+    },
+
+    get shapes() {
+      return [...forwards.values(), ...backwards.values(), ...(updating ? [updating] : [])].reduce((sum, program) => sum + program.shapes, 0);
+    },
+
+    dispose() {
+      for (const program of [...forwards.values(), ...backwards.values()]) program.dispose();
+      updating?.dispose();
+      forwards.clear();
+      backwards.clear();
+      updating = null;
+    },
+  };
+
+  /** Gradients of a chunk's rows on the [rows, positions] grid of the policy's outputs; 0 where no action is. */
+  function pad(chunk: Chunk, members: readonly X[], perRow: readonly Float32Array[]): HostArray {
+    const data = new Float32Array(chunk.rowCount * chunk.length);
+    chunk.members.forEach((i, r) => data.set(perRow[i]!, r * chunk.length + policy.start(members[r]!)));
+    return { shape: [chunk.rowCount, chunk.length], data };
+  }
+}
+
+/** The program for these outputs, made on first use. */
+function cached<P>(made: Map<string, P>, names: readonly string[], make: (names: readonly string[]) => P): P {
+  const key = names.join(" ");
+  let program = made.get(key);
+  if (!program) made.set(key, (program = make(names)));
+  return program;
+}
+
+const zip = <R>(a: Arrays, b: Arrays, f: (a: Arr, b: Arr, name: string) => R): Record<string, R> =>
+  Object.fromEntries(Object.entries(a).map(([name, x]) => [name, f(x, b[name]!, name)]));
