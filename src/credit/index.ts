@@ -1,0 +1,17 @@
+export type { Columns, Examples, Sets } from "./examples.ts";
+export type { Column, Key, Scored } from "./scored.ts";
+export { batchBaseline, center, discountedSum, leaveOneOut, returnsToGo, rowsByKey, scale } from "./columns.ts";
+export { gae } from "./gae.ts";
+export type { GaeInput } from "./gae.ts";
+export { convention, groupAdvantage } from "./presets.ts";
+export type { Convention, ConventionName } from "./presets.ts";
+export { demonstrations, examples } from "./build.ts";
+export type { ExtraColumns, Ragged } from "./build.ts";
+export { lists, pairs } from "./sets.ts";
+export type { AtMost, ListOptions, PairOptions, PairRule } from "./sets.ts";
+export { minibatches, reweight, select, shuffle } from "./reshape.ts";
+export { withLogProbs, withOutput } from "./read.ts";
+export { gapSummary, gapWeights, withCorrection } from "./gap.ts";
+export type { GapOptions } from "./gap.ts";
+export { gaeColumns, klInReward, onTokens, stepCredit, stepTable, tokenRewards } from "./token-rewards.ts";
+export type { RewardKl, StepTable } from "./token-rewards.ts";
