@@ -1,0 +1,273 @@
+import { convention, examples, groupAdvantage, leaveOneOut, pairs, select } from "../credit/index.ts";
+import type { Convention, ConventionName, Examples, GapOptions, Scored } from "../credit/index.ts";
+import type { UpdateOptions } from "../engines/engine.ts";
+import { GuerdonError } from "../error.ts";
+import { clippedSurrogate, combine, klPenalty, pairLoss, raft as raftObjective, scoreFunction, sft } from "../objectives/index.ts";
+import type { Objective } from "../objectives/index.ts";
+import type { Json } from "../statistics/snapshot.ts";
+import type { Rng } from "../statistics/stream.ts";
+import type { Rate, Schedule } from "./schedule.ts";
+
+/** What every method says about its updates. */
+export interface Learning {
+  readonly name: string;
+  /** Conventions that cannot be read off the other fields; they go into run.json. */
+  readonly settings: Readonly<Record<string, Json>>;
+  readonly objective: Objective;
+  /** Coefficients of the objective that change from step to step, by name. */
+  readonly coefficients: Readonly<Record<string, Schedule>>;
+  readonly learningRate: number | Rate;
+  readonly optimizer: Omit<UpdateOptions, "learningRate">;
+}
+
+/** What a credit rule may use beside the table. */
+export interface CreditContext {
+  /** Derived from the run's seed and the step. */
+  readonly rng: Rng;
+}
+
+/** A method that learns from scored rollouts: credit turns the table of scores into training data, the objective into a loss. */
+export interface RolloutMethod extends Learning {
+  readonly data: "rollouts";
+  /** Answers drawn to each task. */
+  readonly groupSize: number;
+  readonly sampling: { readonly temperature: number; readonly topK: number; readonly topP: number };
+  /** Null: there is nothing to learn from these scores, and no update is made. */
+  readonly credit: (table: Scored, context: CreditContext) => Examples | null;
+  /** Passes over each step's rollouts, and updates in a pass. */
+  readonly epochs: number;
+  readonly minibatches: number;
+  /** What to do about a gap between sampler and trainer; null: only measure it. */
+  readonly correction: GapOptions | null;
+  /** The credit reads `table.token.reference`. What the objective reads is seen without this. */
+  readonly creditNeedsReference: boolean;
+  /** Groups whose rewards are all equal are drawn again with other tasks, until enough groups differ. */
+  readonly dynamicSampling: boolean;
+}
+
+/** A method that learns from the environment's own demonstrations: warm-up, and the control that a reward has to beat. */
+export interface DemonstrationMethod extends Learning {
+  readonly data: "demonstrations";
+}
+
+/**
+ * A method as data. Replace a part, not a flag: `{ ...grpo({ as: "trl" }), credit: myCredit }`.
+ */
+export type Method = RolloutMethod | DemonstrationMethod;
+
+/** Settings that all methods share. The defaults are those of the calibrated built-in jobs (small models from scratch). */
+export interface CommonOptions {
+  /** Default { peak: 5e-4, up: 5, floor: 0.1, shape: "linear" }. For pretrained models of billions of weights 1e-6 is usual. */
+  readonly learningRate?: number | Rate;
+  /** Default AdamW with betas 0.9 and 0.99, epsilon 1e-8, weight decay 0.01, gradient norm clipped at 1. */
+  readonly optimizer?: Partial<Omit<UpdateOptions, "learningRate">>;
+}
+
+export interface RolloutOptions extends CommonOptions {
+  /** Answers to each task. Default 16. */
+  readonly groupSize?: number;
+  /** Default 1: the policy's own distribution. */
+  readonly temperature?: number;
+  /** Default 0: all. */
+  readonly topK?: number;
+  /** Default 1: all. */
+  readonly topP?: number;
+  /** Default 1. */
+  readonly epochs?: number;
+  /** Default 1. */
+  readonly minibatches?: number;
+  /** Default null. */
+  readonly correction?: GapOptions | null;
+}
+
+const defaultRate: Rate = { peak: 5e-4, up: 5, floor: 0.1, shape: "linear" };
+
+function learning(options: CommonOptions): Pick<Learning, "coefficients" | "learningRate" | "optimizer"> {
+  return {
+    coefficients: {},
+    learningRate: options.learningRate ?? defaultRate,
+    optimizer: { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.01, clipNorm: 1, ...options.optimizer },
+  };
+}
+
+function drawing(options: RolloutOptions, smallestGroup: number): Omit<RolloutMethod, keyof Learning | "credit"> {
+  const { groupSize = 16, temperature = 1, topK = 0, topP = 1, epochs = 1, minibatches = 1, correction = null } = options;
+  const whole = (name: string, value: number, least: number): void => {
+    if (!Number.isInteger(value) || value < least) throw new GuerdonError("usage", `${name} is ${value}; it must be a whole number of at least ${least}.`);
+  };
+  whole("groupSize", groupSize, smallestGroup);
+  whole("epochs", epochs, 1);
+  whole("minibatches", minibatches, 1);
+  if (!(temperature > 0)) throw new GuerdonError("usage", `temperature is ${temperature}; training needs one above 0, or all answers of a group are the same.`);
+  return {
+    data: "rollouts",
+    groupSize,
+    sampling: { temperature, topK, topP },
+    epochs,
+    minibatches,
+    correction,
+    creditNeedsReference: false,
+    dynamicSampling: false,
+  };
+}
+
+/** Whether the sampler's log-probabilities are the policy's own, so that they may stand below the ratio's fraction. */
+const ownDistribution = (d: Pick<RolloutMethod, "sampling" | "correction">): boolean =>
+  d.sampling.temperature === 1 && d.sampling.topK === 0 && d.sampling.topP === 1 && d.correction === null;
+
+export interface GrpoOptions extends RolloutOptions, Partial<Omit<Convention, "name" | "source">> {
+  /** Whose conventions; see `convention` in credit/. Every part of it can be set on its own. */
+  readonly as: ConventionName;
+  /** The longest answer in tokens (`environment.maxActions`), the divisor of Dr.GRPO. Needed with `as: "dr-grpo"`. */
+  readonly maxActions?: number;
+  /** Default "token"; "sequence" is GSPO. */
+  readonly ratio?: "token" | "sequence" | "geometric mean";
+  /** Default: true as "dapo". */
+  readonly dynamicSampling?: boolean;
+}
+
+const titles: Readonly<Record<ConventionName, string>> = { paper: "GRPO", trl: "GRPO", verl: "GRPO", "dr-grpo": "Dr.GRPO", dapo: "DAPO" };
+
+/**
+ * Group relative policy optimisation. `as` names a convention, and every part of it can be set on its own:
+ *
+ * | as      | deviation  | epsilon | clip      | dual clip | aggregation                 | KL       | dynamic sampling |
+ * | ------- | ---------- | ------- | --------- | --------- | --------------------------- | -------- | ---------------- |
+ * | paper   | population | 0       | 0.2       | no        | row-mean                    | k3, 0.04 | no               |
+ * | trl     | sample     | 1e-4    | 0.2       | no        | token-mean                  | no       | no               |
+ * | verl    | sample     | 1e-6    | 0.2       | 3         | token-mean                  | no       | no               |
+ * | dr-grpo | none       |         | 0.2       | no        | row-sum over longest answer | no       | no               |
+ * | dapo    | sample     | 1e-6    | 0.2, 0.28 | 10        | token-mean                  | no       | yes              |
+ *
+ * A KL coefficient of 0 is no KL term: then no reference policy is kept and none is asked.
+ *
+ * @throws GuerdonError "usage" for an unknown convention or an option out of range
+ */
+export function grpo(options: GrpoOptions): RolloutMethod {
+  const { as, maxActions, ratio = "token", dynamicSampling = as === "dapo" } = options;
+  if (as === "dr-grpo" && maxActions === undefined && options.divisor === undefined)
+    throw new GuerdonError("usage", 'grpo as "dr-grpo" divides by the longest answer: give `maxActions`, for instance environment.maxActions.');
+  const { name, source, ...preset } = convention(as, { maxActions: maxActions ?? 1 });
+  const resolved: Omit<Convention, "name" | "source"> = { ...preset, ...given(options, Object.keys(preset)) };
+  const { aggregation, divisor, low, high, dualClip, kl } = resolved;
+  const drawn = drawing(options, 2);
+  const against = ownDistribution(drawn) ? "behaviour" : "old";
+  const correction = drawn.correction !== null;
+  const surrogate = clippedSurrogate({ low, high, dualClip, ratio, against, correction, aggregation, divisor });
+  const penalised = kl !== null && kl.coefficient !== 0;
+  return {
+    ...drawn,
+    ...learning(options),
+    name: titles[name],
+    settings: { as: name, source, ...resolved, kl: penalised ? kl : null, ratio, against },
+    credit: (table) => examples(table, { advantage: groupAdvantage(table.reward, table.keys.group, resolved) }),
+    objective: penalised ? combine({ policy: surrogate, kl: klPenalty({ ...kl, aggregation, divisor }) }) : surrogate,
+    dynamicSampling,
+  };
+}
+
+/** Those of the named options that were really given. */
+const given = (options: object, names: readonly string[]): object =>
+  Object.fromEntries(Object.entries(options).filter(([name, value]) => names.includes(name) && value !== undefined));
+
+/** Dr.GRPO (arXiv 2503.20783): `grpo({ as: "dr-grpo" })`. */
+export const drGrpo = (options: Omit<GrpoOptions, "as"> & { readonly maxActions: number }): RolloutMethod => grpo({ as: "dr-grpo", ...options });
+
+/**
+ * REINFORCE with a leave-one-out baseline (RLOO, arXiv 2402.14740): each answer against the mean of the others in its group; the
+ * gradient is that of the answer's whole log-probability, mean over answers.
+ */
+export function rloo(options: RolloutOptions = {}): RolloutMethod {
+  const drawn = drawing(options, 2);
+  onPolicyOnly("rloo", drawn);
+  return {
+    ...drawn,
+    ...learning(options),
+    name: "RLOO",
+    settings: { baseline: "leave-one-out", aggregation: "row-sum", divisor: null },
+    credit: (table) => examples(table, { advantage: leaveOneOut(table.reward, table.keys.group) }),
+    objective: scoreFunction({ aggregation: "row-sum", divisor: null }),
+  };
+}
+
+/** The score function has no ratio, so it is right only for rollouts of the present policy. */
+function onPolicyOnly(name: string, drawn: Pick<RolloutMethod, "epochs" | "minibatches" | "correction">): void {
+  if (drawn.epochs * drawn.minibatches > 1 || drawn.correction !== null)
+    throw new GuerdonError("usage", `${name} has no importance ratio: it takes one update a step (epochs 1, minibatches 1) and no correction. Use grpo for more.`);
+}
+
+/**
+ * Reward-ranked fine-tuning (RAFT, arXiv 2304.06767): the negative log-likelihood of the policy's own accepted answers.
+ *
+ * @param options.accept the smallest reward that is accepted; default 1, a verifier's yes
+ */
+export function raft(options: RolloutOptions & { readonly accept?: number } = {}): RolloutMethod {
+  const { accept = 1 } = options;
+  return {
+    ...drawing(options, 1),
+    ...learning(options),
+    name: "RAFT",
+    settings: { accept, aggregation: "token-mean" },
+    credit(table) {
+      const accepted = [...table.reward.keys()].filter((row) => table.reward[row]! >= accept);
+      return accepted.length === 0 ? null : select(examples(table), accepted);
+    },
+    objective: raftObjective({ aggregation: "token-mean", divisor: null }),
+  };
+}
+
+/**
+ * Online DPO (arXiv 2402.04792, with a verifier as the judge): pairs of an accepted and a rejected answer to the same task, against the
+ * policy as it was when the phase began.
+ *
+ * @param options.beta default 0.3
+ * @param options.accept the smallest reward that is accepted; default 1, a verifier's yes
+ * @param options.perTask the most pairs of one task; default 4
+ */
+export function onlineDpo(options: RolloutOptions & { readonly beta?: number; readonly accept?: number; readonly perTask?: number } = {}): RolloutMethod {
+  const { beta = 0.3, accept = 1, perTask = 4 } = options;
+  return {
+    ...drawing(options, 2),
+    ...learning({ learningRate: { ...defaultRate, peak: 2.5e-4 }, ...options }),
+    name: "online DPO",
+    settings: { accept, pairs: "accepted-rejected", perTask },
+    credit: (table, { rng }) => pairs(table, { kind: "accepted-rejected", accepted: accept, perTask, rng }),
+    objective: pairLoss("dpo", { beta }),
+  };
+}
+
+/** Supervised learning on the environment's demonstrations: mean over all answer tokens of minus their log-probability. */
+export function supervised(options: CommonOptions = {}): DemonstrationMethod {
+  return {
+    ...learning(options),
+    data: "demonstrations",
+    name: "supervised",
+    settings: { aggregation: "token-mean" },
+    objective: sft({ aggregation: "token-mean", divisor: null }),
+  };
+}
+
+/** Whether a method needs a reference policy: its objective or its credit reads the reference's log-probabilities. */
+export const needsReference = (method: Method): boolean =>
+  method.objective.needs.token.includes("reference") || (method.data === "rollouts" && method.creditNeedsReference);
+
+/** Every resolved setting of a method, for run.json. Schedules are functions and appear as "schedule". */
+export function describeMethod(method: Method): { readonly [key: string]: Json } {
+  const { name, settings, objective, coefficients, learningRate, optimizer } = method;
+  const shared = {
+    name,
+    data: method.data,
+    settings,
+    objective: objective.name,
+    coefficients: {
+      ...objective.coefficients,
+      ...Object.fromEntries(Object.entries(coefficients).map(([key, value]) => [key, typeof value === "number" ? value : "schedule"])),
+    },
+    learningRate: typeof learningRate === "number" ? learningRate : { ...learningRate },
+    optimizer: { ...optimizer },
+    reference: needsReference(method) ? "frozen at the start of the phase" : null,
+  };
+  if (method.data === "demonstrations") return shared;
+  const { groupSize, sampling, epochs, minibatches, correction, dynamicSampling } = method;
+  return { ...shared, groupSize, sampling: { ...sampling }, epochs, minibatches, correction: correction === null ? null : { ...correction }, dynamicSampling };
+}
