@@ -62,7 +62,7 @@ class TracedValue implements Value {
       case "abs":
         return new TracedValue(this.number.mul(sign(this.tracer)));
       case "sigmoid":
-        return new TracedValue(nn.sigmoid(this.float));
+        return new TracedValue(nn.sigmoid(numpy.maximum(this.float, -80))); // below -88 the library's slope is NaN
       case "erf":
         return new TracedValue(lax.erf(this.float));
       case "reciprocal":
