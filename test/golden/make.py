@@ -115,7 +115,7 @@ for base, targets in {"llama": ["q_proj", "v_proj", "down_proj"], "qwen2": ["q_p
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) / parameter.shape[1] ** 0.5)
     model.save_pretrained(folder)
     config = json.loads((folder / "adapter_config.json").read_text())
-    (folder / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": base}, indent=2) + "\n")
+    (folder / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": base, "target_modules": targets}, indent=2) + "\n")
     (folder / "README.md").unlink(missing_ok=True)
     again = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(here / base), folder, is_trainable=True)
     golden(again, folder, lambda name: "lora_" in name)
@@ -136,7 +136,7 @@ tokenizer.save(str(folder / "tokenizer.json"))
 (folder / "tokenizer_config.json").write_text(
     json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|begin|>", "eos_token": {"content": "<|end|>", "__type": "AddedToken"}}, indent=2) + "\n"
 )
-texts = ["the reward", "", " the  answers\n\tare 42!", "Größe: 3 μm, naïve café", "e\u0301 and 🙂🙃", "<|im_end|>the end<|end|>", "日本語 12+30=42", "x" * 40]
+texts = ["the reward", "", " the  answers\n\tare 42!", "Größe: 3 μm, naïve café", "e\u0301 and 🙂🙃", "<|im_end|>the end<|end|>", "日本語 12+30=42", "x" * 40, "is it right ? I 'm sure , yes"]
 cases = []
 for text in texts:
     plain, prompt = tokenizer.encode(text, add_special_tokens=False).ids, tokenizer.encode(text).ids
