@@ -73,5 +73,7 @@ const reasons: Readonly<Record<string, string>> = {
 function failed(action: string, path: string, cause: unknown): GuerdonError {
   if (cause instanceof GuerdonError) return cause;
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-  return new GuerdonError("io", `Cannot ${action} ${path}: ${reasons[code] ?? (cause instanceof Error ? cause.message : String(cause))}.`, { cause });
+  return new GuerdonError("io", `Cannot ${action} ${path}: ${reasons[code] ?? (cause instanceof Error ? cause.message : String(cause))}.`, {
+    cause,
+  });
 }

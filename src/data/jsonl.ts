@@ -32,9 +32,16 @@ function parsed(text: string, where: string): Record<string, unknown> {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new GuerdonError("input", `${where} is not JSON: ${(cause as SyntaxError).message}. Each line must be one complete JSON object.`, { cause });
+    throw new GuerdonError(
+      "input",
+      `${where} is not JSON: ${(cause as SyntaxError).message}. Each line must be one complete JSON object.`,
+      { cause },
+    );
   }
   if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw new GuerdonError("input", `${where} is ${Array.isArray(value) ? "a list" : JSON.stringify(value)}, not a JSON object. Each line must be one row.`);
+    throw new GuerdonError(
+      "input",
+      `${where} is ${Array.isArray(value) ? "a list" : JSON.stringify(value)}, not a JSON object. Each line must be one row.`,
+    );
   return value as Record<string, unknown>;
 }

@@ -1,4 +1,5 @@
 import type { Columns } from "../credit/examples.ts";
+import type { Message } from "../data/row.ts";
 import type { Task } from "../environments/environment.ts";
 import type { TextSequence } from "../policies/policy.ts";
 
@@ -33,6 +34,8 @@ export interface Rollout<X = TextSequence, T extends Task = Task> {
   readonly recorded?: Columns;
   /** The policy's turns or steps, where there are several. */
   readonly steps?: readonly Span[];
+  /** What policy and environment said in turn, where the environment answers back; `completion` is the policy's last turn. */
+  readonly turns?: readonly Message[];
   readonly stop: "stop" | "length" | "error";
   readonly sampling: Sampling;
   readonly weightsVersion: number;

@@ -101,7 +101,8 @@ export function countdown(options: CountdownOptions = {}): TextEnvironment {
     demonstrate(task, rng) {
       const { numbers, target } = referenceOf(task.reference);
       const won = [...games(numbers, operations)].filter((moves) => moves.at(-1)?.result === target);
-      if (won.length === 0) throw new GuerdonError("input", `The CountDown task "${task.id}" cannot be solved with ${operations.join(" ")}.`);
+      if (won.length === 0)
+        throw new GuerdonError("input", `The CountDown task "${task.id}" cannot be solved with ${operations.join(" ")}.`);
       return written(won[below(rng, won.length)]!);
     },
   };
@@ -196,7 +197,10 @@ function resolved({ count = 3, highest = 15, operations = ["+", "-"] }: Countdow
     throw new GuerdonError("usage", `countdown: highest must be a whole number from 1 to ${ceiling}, not ${highest}.`);
   const unknown = operations.find((operation) => !allOperations.includes(operation));
   if (unknown !== undefined || operations.length === 0 || new Set(operations).size < operations.length)
-    throw new GuerdonError("usage", `countdown: operations must be some of ${allOperations.join(" ")}, each once, not "${operations.join(" ")}".`);
+    throw new GuerdonError(
+      "usage",
+      `countdown: operations must be some of ${allOperations.join(" ")}, each once, not "${operations.join(" ")}".`,
+    );
   return { count, highest, operations };
 }
 

@@ -86,8 +86,7 @@ function fromRows(rows: readonly PlacedRow[], source: string, options: PromptsOp
       key: JSON.stringify(prompt),
     };
   });
-  const splits =
-    columns.split === undefined ? splitBySeed(tasks, source, options) : splitByColumn(tasks, rows, columns.split);
+  const splits = columns.split === undefined ? splitBySeed(tasks, source, options) : splitByColumn(tasks, rows, columns.split);
   const check = options.check ?? (reference === null ? undefined : sameText);
   return {
     name,
@@ -132,7 +131,10 @@ const isMessage = (value: unknown): boolean =>
 function referenceOf(row: PlacedRow["row"], column: string, where: string): unknown {
   const reference = row[column];
   if (reference === undefined || reference === null)
-    throw new GuerdonError("input", `${where}: the reference "${column}" is missing. Fill it in, remove the row, or say columns: { reference: null } and give a reward.`);
+    throw new GuerdonError(
+      "input",
+      `${where}: the reference "${column}" is missing. Fill it in, remove the row, or say columns: { reference: null } and give a reward.`,
+    );
   return reference;
 }
 
@@ -142,7 +144,10 @@ function splitBySeed(tasks: readonly PlacedTask[], source: string, { testShare =
   if (!(testShare > 0 && testShare < 1)) throw new GuerdonError("usage", `prompts: testShare must be between 0 and 1, not ${testShare}.`);
   const keys = [...new Set(tasks.map(({ key }) => key))];
   if (keys.length < 2)
-    throw new GuerdonError("input", `${source}: ${keys.length} distinct prompt cannot be split into training and test tasks. At least two are needed.`);
+    throw new GuerdonError(
+      "input",
+      `${source}: ${keys.length} distinct prompt cannot be split into training and test tasks. At least two are needed.`,
+    );
   const held = Math.min(keys.length - 1, Math.max(1, Math.round(keys.length * testShare)));
   const heldOut = new Set(shuffled(keys, stream(seed, "prompts", "held out")).slice(0, held));
   const of = (isTest: boolean): TextTask[] => tasks.filter(({ key }) => heldOut.has(key) === isTest).map(({ task }) => task);
@@ -159,7 +164,10 @@ function splitByColumn(tasks: readonly PlacedTask[], rows: readonly PlacedRow[],
     const earlier = first.get(key) ?? { split, where };
     first.set(key, earlier);
     if (earlier.split !== split)
-      throw new GuerdonError("input", `${where} is a ${split} row, and ${earlier.where} with the same prompt is a ${earlier.split} row. A prompt may be in one split only.`);
+      throw new GuerdonError(
+        "input",
+        `${where} is a ${split} row, and ${earlier.where} with the same prompt is a ${earlier.split} row. A prompt may be in one split only.`,
+      );
     splits[split].push(task);
   });
   return splits;

@@ -1,0 +1,25 @@
+import type { Scored } from "../credit/scored.ts";
+import type { Task, TextTask } from "../environments/environment.ts";
+import type { Stateful } from "../statistics/snapshot.ts";
+
+/** When tasks are picked. Curricula derive their random streams from it. */
+export interface Moment {
+  readonly seed: number;
+  /** The training step. */
+  readonly step: number;
+  /** Which round of picking in this step, from 0. */
+  readonly round: number;
+}
+
+/** Picks the next tasks. */
+export interface Curriculum<T extends Task = TextTask> {
+  readonly name: string;
+  /** The next `count` tasks. */
+  pick(count: number, moment: Moment): readonly T[] | Promise<readonly T[]>;
+  /** Told how the tasks that it picked went. */
+  observe?(table: Scored<unknown>): void;
+  /** What it remembers from step to step; absent when it remembers nothing. */
+  readonly state?: Stateful;
+  /** Rounds of picking in a step, until there are enough groups with a signal; absent: one round, whatever comes of it. See `gather`. */
+  readonly rounds?: number;
+}

@@ -1,0 +1,127 @@
+import { placeOf } from "./place.ts";
+import { quoted, type ScoreError } from "./grade.ts";
+
+/** What a call to a reward's function came to. */
+export type Outcome<T> = { readonly value: T; readonly error?: undefined } | { readonly error: ScoreError };
+
+/** What a reward's function may use beside the answer. */
+export interface CallContext {
+  /** Aborted at the deadline or by the caller. Pass it to `fetch`. */
+  readonly signal: AbortSignal;
+}
+
+/** The one way in which the runner calls user code: in a bounded number of slots, with a deadline, again after a failure. */
+export interface Calls {
+  call<T>(name: string, work: (context: CallContext) => T | Promise<T>): Promise<Outcome<T>>;
+}
+
+export interface CallLimits {
+  /** Calls under way at the same time. */
+  readonly concurrency: number;
+  /** Deadline of one try, in milliseconds; Infinity for none. */
+  readonly timeoutMs: number;
+  /** Further tries after a throw or a timeout, each after a pause that doubles from 100 ms. */
+  readonly retries: number;
+  readonly signal: AbortSignal;
+}
+
+export function calls({ concurrency, timeoutMs, retries, signal }: CallLimits): Calls {
+  const slots = semaphore(concurrency);
+  return {
+    async call<T>(name: string, work: (context: CallContext) => T | Promise<T>) {
+      for (let tries = 1; ; tries++) {
+        await slots.take();
+        let outcome: Outcome<T>;
+        try {
+          outcome = signal.aborted ? aborted(name) : await once(name, work, timeoutMs, signal);
+        } finally {
+          slots.give();
+        }
+        if (outcome.error === undefined || outcome.error.kind === "aborted") return outcome;
+        if (tries > retries)
+          return retries === 0 ? outcome : { error: { ...outcome.error, message: `${outcome.error.message} (${tries} tries)` } };
+        await pause(100 * 2 ** (tries - 1), signal);
+      }
+    },
+  };
+}
+
+async function once<T>(
+  name: string,
+  work: (context: CallContext) => T | Promise<T>,
+  timeoutMs: number,
+  outer: AbortSignal,
+): Promise<Outcome<T>> {
+  // Most rewards are plain synchronous functions that never look at the signal: make one only when asked.
+  let controller: AbortController | null = null;
+  const context: CallContext = {
+    get signal() {
+      return (controller ??= new AbortController()).signal;
+    },
+  };
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let stop: (() => void) | undefined;
+  try {
+    const returned = work(context);
+    if (!isPromise(returned)) return { value: returned };
+    const ended = new Promise<Outcome<T>>((resolve) => {
+      if (timeoutMs < Infinity)
+        timer = setTimeout(
+          () => resolve({ error: { kind: "timeout", message: `The reward "${name}" gave no answer within ${timeoutMs} ms.` } }),
+          timeoutMs,
+        );
+      stop = () => resolve(aborted(name));
+      outer.addEventListener("abort", stop);
+    });
+    const outcome = await Promise.race([returned.then((value): Outcome<T> => ({ value })), ended]);
+    if (outcome.error !== undefined) (controller as AbortController | null)?.abort(new Error(outcome.error.message));
+    return outcome;
+  } catch (cause) {
+    return { error: { kind: "threw", message: thrownMessage(`The reward "${name}"`, cause) } };
+  } finally {
+    clearTimeout(timer);
+    if (stop) outer.removeEventListener("abort", stop);
+  }
+}
+
+const isPromise = <T>(value: T | Promise<T>): value is Promise<T> =>
+  typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+
+const aborted = (name: string): { readonly error: ScoreError } => ({
+  error: { kind: "aborted", message: `Scoring was aborted before the reward "${name}" had answered.` },
+});
+
+/** What was thrown, and where in the user's own code. */
+export function thrownMessage(who: string, cause: unknown): string {
+  const place = placeOf(cause);
+  const what = cause instanceof Error ? cause.message || cause.name : quoted(cause);
+  return `${who} threw${place === null ? "" : ` at ${place}`}: ${what}`;
+}
+
+/** Waits, but not beyond an abort. */
+function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, milliseconds);
+    if (signal.aborted) done();
+    else signal.addEventListener("abort", done);
+  });
+}
+
+/** At most `size` holders; the others wait in the order in which they came. */
+function semaphore(size: number): { take(): Promise<void>; give(): void } {
+  let free = size;
+  const waiting: (() => void)[] = [];
+  return {
+    take: () => (free > 0 ? (free--, Promise.resolve()) : new Promise((resolve) => waiting.push(resolve))),
+    give() {
+      const next = waiting.shift();
+      if (next) next();
+      else free++;
+    },
+  };
+}

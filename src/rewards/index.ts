@@ -1,0 +1,12 @@
+export type { Grade, Score, ScoreError, ScoreErrorKind } from "./grade.ts";
+export type { BatchOptions, Graded, Reward, RewardOptions, Scope } from "./reward.ts";
+export { reward } from "./reward.ts";
+export type { SumOptions } from "./compose.ts";
+export { gate, sum } from "./compose.ts";
+export type { ScoreOptions, Scores } from "./score.ts";
+export { score } from "./score.ts";
+export type { Coverage } from "./coverage.ts";
+export { coverage } from "./coverage.ts";
+export type { ScoredOptions, TableCoverage } from "./scored.ts";
+export { scored } from "./scored.ts";
+export { fromEnvironment } from "./verify/from-environment.ts";

@@ -1,0 +1,213 @@
+import type { Message, Row } from "../data/row.ts";
+import { GuerdonError } from "../error.ts";
+import { thrownMessage, type CallContext, type Calls } from "./calls.ts";
+import { toScore, unscorable, quoted, type Grade, type Score, type ScoreError } from "./grade.ts";
+import type { InputOf, Issue, OutputOf, Schema, Validated } from "./schema.ts";
+
+/** How many rows a reward must see at once: one, all answers to one prompt, or as many as there are. */
+export type Scope = "row" | "group" | "batch";
+
+/** A row as the runner hands it to rewards. */
+export interface Answer {
+  readonly row: Row;
+  /** Place among the rows that are scored, from 0. */
+  readonly index: number;
+  /** Equal for answers to the same prompt: the row's `group`, or else its prompt. */
+  readonly group: string;
+}
+
+declare const needs: unique symbol;
+
+/**
+ * A reward: something that scores answers. Made by `reward`, `reward.group`, `reward.batch` and by composing rewards; applied by `score`.
+ * `Needs` are the columns that rows must have beside prompt and completion.
+ */
+export interface Reward<in Needs extends object = object> {
+  readonly name: string;
+  /** Changes when the reward's grades may change. */
+  readonly version: string;
+  readonly scope: Scope;
+  /** The parts that its scores may have, when it is composed. */
+  readonly parts: readonly string[];
+  /** Scores in the order of the answers; called by the runner, which owns concurrency, deadlines and retries. */
+  readonly evaluate: (answers: readonly Answer[], calls: Calls) => Promise<readonly Score[]>;
+  /** Only for the type checker. */
+  readonly [needs]?: (columns: Needs) => void;
+}
+
+/** What a reward's function gets: the row with its declared columns, and `text`, the final assistant text, whatever the format was. */
+export type Graded<Columns extends object = object> = {
+  readonly prompt: string | readonly Message[];
+  readonly completion: string | readonly Message[];
+  readonly text: string;
+} & Readonly<Columns>;
+
+export interface RewardOptions<S extends Schema<object> = Schema<object>> {
+  /** The columns that it needs, as a zod object (or any Standard Schema): typed in the function, checked in every row. */
+  readonly columns?: S;
+  /** Change it when the grades change; "1" unless said. */
+  readonly version?: string;
+}
+export interface BatchOptions<S extends Schema<object> = Schema<object>> extends RewardOptions<S> {
+  /** The most answers in one call; 64 unless said. */
+  readonly size?: number;
+}
+
+type One<C extends object> = (answer: Graded<C>, context: CallContext) => Grade | Promise<Grade>;
+type Many<C extends object> = (answers: readonly Graded<C>[], context: CallContext) => readonly Grade[] | Promise<readonly Grade[]>;
+
+function ofRow(name: string, grade: One<object>): Reward;
+function ofRow<S extends Schema<object> = Schema<object>>(
+  name: string,
+  options: RewardOptions<S>,
+  grade: One<OutputOf<S>>,
+): Reward<InputOf<S>>;
+function ofRow(name: string, ...rest: [One<object>] | [RewardOptions, One<object>]): Reward {
+  const [options, grade] = rest.length === 1 ? [{}, rest[0]] : rest;
+  return leaf(name, "row", options, (answers, calls) =>
+    Promise.all(
+      answers.map(async (answer) => {
+        const ready = await prepared(answer, name, options.columns);
+        if ("error" in ready) return ready;
+        const outcome = await calls.call(name, (context) => grade(ready.graded, context));
+        return outcome.error ? { value: null, error: outcome.error } : toScore(outcome.value, name);
+      }),
+    ),
+  );
+}
+
+function ofGroup(name: string, grade: Many<object>): Reward;
+function ofGroup<S extends Schema<object> = Schema<object>>(
+  name: string,
+  options: RewardOptions<S>,
+  grade: Many<OutputOf<S>>,
+): Reward<InputOf<S>>;
+function ofGroup(name: string, ...rest: [Many<object>] | [RewardOptions, Many<object>]): Reward {
+  const [options, grade] = rest.length === 1 ? [{}, rest[0]] : rest;
+  return leaf(name, "group", options, (answers, calls) =>
+    inLots([...Map.groupBy(answers, ({ group }) => group).values()], answers, async (lot) => {
+      const ready = await Promise.all(lot.map((answer) => prepared(answer, name, options.columns)));
+      const broken = ready.findIndex((one) => "error" in one);
+      if (broken < 0) return callMany(name, ready as Ready[], grade, calls);
+      const first = (ready[broken] as Unready).error;
+      const siblings = `The reward "${name}" needs whole groups, and row ${lot[broken]!.index + 1} of this one cannot be used: ${first.message}`;
+      return ready.map((one) => ("error" in one ? one : unscorable(first.kind, siblings)));
+    }),
+  );
+}
+
+function ofBatch(name: string, grade: Many<object>): Reward;
+function ofBatch<S extends Schema<object> = Schema<object>>(
+  name: string,
+  options: BatchOptions<S>,
+  grade: Many<OutputOf<S>>,
+): Reward<InputOf<S>>;
+function ofBatch(name: string, ...rest: [Many<object>] | [BatchOptions, Many<object>]): Reward {
+  const [options, grade]: [BatchOptions, Many<object>] = rest.length === 1 ? [{}, rest[0]] : rest;
+  const { size = 64 } = options;
+  if (!Number.isInteger(size) || size < 1)
+    throw new GuerdonError("usage", `reward.batch("${name}"): size must be a whole number of at least 1, not ${size}.`);
+  return leaf(name, "batch", options, (answers, calls) => {
+    const lots = Array.from({ length: Math.ceil(answers.length / size) }, (_, i) => answers.slice(i * size, (i + 1) * size));
+    return inLots(lots, answers, async (lot) => {
+      const ready = await Promise.all(lot.map((answer) => prepared(answer, name, options.columns)));
+      const usable = ready.filter((one): one is Ready => !("error" in one));
+      const scores = usable.length > 0 ? await callMany(name, usable, grade, calls) : [];
+      let next = 0;
+      return ready.map((one) => ("error" in one ? one : scores[next++]!));
+    });
+  });
+}
+
+/**
+ * Defines a reward by a function of one answer, which returns a number, a boolean, null for "cannot say", or a score; it may be async.
+ *
+ * - `reward("brief", ({ text }) => text.length < 400)`
+ * - `reward("exact", { columns: z.object({ reference: z.string() }) }, ({ text, reference }) => text === reference)`
+ * - `reward.group(name, options?, fn)` is handed all answers to one prompt at once and returns one grade for each, in order.
+ * - `reward.batch(name, options?, fn)` is handed up to `size` answers at once, for graders that are cheaper in bulk.
+ *
+ * Whatever is thrown, too late, NaN, infinite or no grade at all makes the answer unscorable, never zero. Concurrency, deadlines and
+ * retries belong to `score`. A function that never yields cannot be stopped at its deadline.
+ *
+ * @param name how reports call it; not empty
+ * @throws GuerdonError "usage" for an empty name
+ */
+export const reward = Object.assign(ofRow, { group: ofGroup, batch: ofBatch });
+
+function leaf(name: string, scope: Scope, { version = "1" }: RewardOptions, evaluate: Reward["evaluate"]): Reward {
+  if (typeof name !== "string" || name === "") throw new GuerdonError("usage", `A reward needs a name, not ${quoted(name)}.`);
+  return { name, version, scope, parts: [], evaluate };
+}
+
+/** Scores lots of answers side by side and puts the scores back into the order of the answers. */
+async function inLots(
+  lots: readonly (readonly Answer[])[],
+  answers: readonly Answer[],
+  scoreLot: (lot: readonly Answer[]) => Promise<readonly Score[]>,
+): Promise<Score[]> {
+  const byIndex = new Map<number, Score>();
+  await Promise.all(
+    lots.map(async (lot) => {
+      const scores = await scoreLot(lot);
+      lot.forEach(({ index }, i) => byIndex.set(index, scores[i]!));
+    }),
+  );
+  return answers.map(({ index }) => byIndex.get(index)!);
+}
+
+async function callMany(name: string, ready: readonly Ready[], grade: Many<object>, calls: Calls): Promise<Score[]> {
+  const graded = ready.map((one) => one.graded);
+  const outcome = await calls.call(name, (context) => grade(graded, context));
+  if (outcome.error) return ready.map(() => ({ value: null, error: outcome.error }));
+  const grades: unknown = outcome.value;
+  if (Array.isArray(grades) && grades.length === ready.length) return grades.map((one: unknown) => toScore(one, name));
+  const what = Array.isArray(grades) ? `${grades.length} grades` : quoted(grades);
+  return ready.map(() =>
+    unscorable("not-a-grade", `The reward "${name}" got ${ready.length} answers and returned ${what}. It must return one grade for each.`),
+  );
+}
+
+type Ready = { readonly graded: Graded };
+type Unready = Score & { readonly error: ScoreError };
+
+/** The row as a reward's function sees it, or why it cannot. */
+async function prepared({ row }: Answer, name: string, columns: Schema<object> | undefined): Promise<Ready | Unready> {
+  const { prompt, completion } = row;
+  if (completion === undefined) return unscorable("missing-column", `The row has no "completion" for the reward "${name}" to score.`);
+  const text = finalText(completion);
+  if (text === null)
+    return unscorable("wrong-column", `The completion has no assistant message with text for the reward "${name}" to score.`);
+  if (columns === undefined) return { graded: { ...row, prompt, completion, text } };
+  let checked: Validated<object>;
+  try {
+    checked = await columns["~standard"].validate(row);
+  } catch (cause) {
+    return unscorable("threw", thrownMessage(`The columns of the reward "${name}"`, cause));
+  }
+  if (checked.issues === undefined) return { graded: { ...row, ...checked.value, prompt, completion, text } };
+  return columnError(row, name, checked.issues);
+}
+
+/** The text of the last assistant message; null where there is none. */
+function finalText(completion: string | readonly Message[]): string | null {
+  if (typeof completion === "string") return completion;
+  if (!Array.isArray(completion)) return null;
+  const content: unknown = completion.findLast((message: Message) => message.role === "assistant")?.content;
+  if (typeof content === "string") return content;
+  // Some files hold lists of parts: { type: "text", text } and images.
+  if (!Array.isArray(content)) return null;
+  return content.map((part: unknown) => (typeof part === "object" && part !== null && "text" in part ? String(part.text) : "")).join("");
+}
+
+function columnError(row: Row, name: string, issues: readonly Issue[]): Unready {
+  const paths = issues.map(({ path = [] }) => path.map((key) => String(typeof key === "object" ? key.key : key)));
+  const missing = paths.map(([column]) => column).filter((column) => column !== undefined && row[column] === undefined);
+  if (missing.length > 0)
+    return unscorable(
+      "missing-column",
+      `${[...new Set(missing)].map((column) => `"${column}"`).join(", ")} is missing (needed by the reward "${name}").`,
+    );
+  const what = issues.map(({ message }, i) => `"${paths[i]!.join(".")}": ${message}`).join("; ");
+  return unscorable("wrong-column", `The reward "${name}" cannot use the column ${what}.`);
+}
