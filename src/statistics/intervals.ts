@@ -1,0 +1,71 @@
+import { GuerdonError } from "../error.ts";
+import { normalQuantile, tQuantile } from "./special.ts";
+import { below } from "./stream.ts";
+import type { Rng } from "./stream.ts";
+import { checked, deviation, mean, quantile } from "./summary.ts";
+
+/** An estimate and the range that covers the truth in a share `level` of repetitions. */
+export interface Interval {
+  readonly estimate: number;
+  readonly low: number;
+  readonly high: number;
+  /** Number of observations. */
+  readonly n: number;
+  /** In (0, 1), usually 0.95. */
+  readonly level: number;
+}
+
+/**
+ * Student's interval for a mean: mean +- t * deviation / sqrt(n). For shares use `shareInterval`, for medians `bootstrapInterval`.
+ *
+ * @throws GuerdonError "input" for fewer than two values
+ */
+export function meanInterval(values: ArrayLike<number>, level = 0.95): Interval {
+  checked(values, 2, "an interval");
+  const half = tQuantile(upper(level), values.length - 1) * (deviation(values, { ddof: 1 }) / Math.sqrt(values.length));
+  const estimate = mean(values);
+  return { estimate, low: estimate - half, high: estimate + half, n: values.length, level };
+}
+
+/**
+ * Wilson's interval for a share (Wilson, 1927): sensible at 0 and 1 and for few trials, where the t interval is not.
+ *
+ * @param successes whole number in [0, n]
+ * @param n number of trials, at least 1
+ */
+export function shareInterval(successes: number, n: number, level = 0.95): Interval {
+  if (!(Number.isInteger(n) && n >= 1 && Number.isInteger(successes) && successes >= 0 && successes <= n))
+    throw new GuerdonError("input", `a share needs whole numbers 0 <= successes <= n and n >= 1; got ${successes} of ${n}`);
+  const z2 = normalQuantile(upper(level)) ** 2;
+  const estimate = successes / n;
+  const centre = (successes + z2 / 2) / (n + z2);
+  const half = (Math.sqrt(z2) / (n + z2)) * Math.sqrt((successes * (n - successes)) / n + z2 / 4);
+  return { estimate, low: successes === 0 ? 0 : centre - half, high: successes === n ? 1 : centre + half, n, level };
+}
+
+/**
+ * Percentile bootstrap (Efron, 1979) for any statistic of independent observations.
+ *
+ * @param items the observations: numbers, or rows that belong together (pairs of numbers for paired differences)
+ * @param options.rng a derived stream; the same stream gives the same interval
+ * @param options.resamples how many, default 2000
+ * @throws GuerdonError "non-finite" when the statistic of a resample is not a number
+ */
+export function bootstrapInterval<T>(
+  items: readonly T[],
+  statistic: (items: readonly T[]) => number,
+  options: { readonly rng: Rng; readonly resamples?: number; readonly level?: number },
+): Interval {
+  const { rng, resamples = 2000, level = 0.95 } = options;
+  if (items.length < 2) throw new GuerdonError("input", `an interval needs at least 2 observations; there are ${items.length}`);
+  if (!(Number.isInteger(resamples) && resamples >= 1)) throw new GuerdonError("usage", `resamples must be a positive whole number; it is ${resamples}`);
+  const tail = 1 - upper(level);
+  const drawn = Float64Array.from({ length: resamples }, () => statistic(items.map(() => items[below(rng, items.length)]!)));
+  return { estimate: statistic(items), low: quantile(drawn, tail), high: quantile(drawn, 1 - tail), n: items.length, level };
+}
+
+/** 0.95 -> 0.975: where the upper tail begins. */
+function upper(level: number): number {
+  if (!(level > 0 && level < 1)) throw new GuerdonError("usage", `an interval's level must be between 0 and 1; it is ${level}`);
+  return 0.5 + level / 2;
+}

@@ -1,0 +1,49 @@
+import { GuerdonError } from "../error.ts";
+
+/** Arithmetic mean, exact for equal values. @throws GuerdonError "input" for no values, "non-finite" naming the index */
+export function mean(values: ArrayLike<number>): number {
+  checked(values, 1, "a mean");
+  const first = values[0]!;
+  let total = 0;
+  for (let i = 0; i < values.length; i++) total += values[i]! - first;
+  return first + total / values.length;
+}
+
+/**
+ * Standard deviation.
+ *
+ * @param options.ddof 0 divides the sum of squares by n (population), 1 by n - 1 (sample)
+ * @throws GuerdonError "input" when there are not more values than ddof
+ */
+export function deviation(values: ArrayLike<number>, { ddof }: { readonly ddof: 0 | 1 }): number {
+  checked(values, ddof + 1, "a deviation");
+  const centre = mean(values);
+  let total = 0;
+  for (let i = 0; i < values.length; i++) total += (values[i]! - centre) ** 2;
+  return Math.sqrt(total / (values.length - ddof));
+}
+
+/**
+ * The value below which a share of the values lies, interpolated linearly between neighbours (type 7, the default of NumPy and R).
+ *
+ * @param share in [0, 1]; 0.5 is the median
+ */
+export function quantile(values: ArrayLike<number>, share: number): number {
+  checked(values, 1, "a quantile");
+  if (!(share >= 0 && share <= 1)) throw new GuerdonError("usage", `a quantile's share must be in [0, 1]; it is ${share}`);
+  const sorted = Float64Array.from(values).sort();
+  const place = share * (sorted.length - 1);
+  const below = Math.floor(place);
+  const low = sorted[below]!;
+  const high = sorted[Math.ceil(place)]!;
+  return low + (place - below) * (high - low);
+}
+
+/** The middle value; the mean of the two middle ones of an even number. */
+export const median = (values: ArrayLike<number>): number => quantile(values, 0.5);
+
+/** Throws where values are too few or not finite, so that no statistic is ever made of them. */
+export function checked(values: ArrayLike<number>, atLeast: number, what: string): void {
+  if (values.length < atLeast) throw new GuerdonError("input", `${what} needs at least ${atLeast} ${atLeast === 1 ? "value" : "values"}; there are ${values.length}`);
+  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i]!)) throw new GuerdonError("non-finite", `${what}: value ${i} is ${values[i]}`);
+}
