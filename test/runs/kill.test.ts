@@ -1,0 +1,70 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { shuffled, stream } from "../../src/statistics/stream.ts";
+import { checkpointSteps, readCheckpoint } from "../../src/training/runs/checkpoint.ts";
+import { diskFiles } from "../../src/training/runs/files.ts";
+import { readMetrics, readRollouts } from "../../src/training/runs/read.ts";
+import { watched } from "./faults.ts";
+import { tinyRun } from "./tiny-run.ts";
+
+const root = mkdtempSync(join(tmpdir(), "guerdon-kill-"));
+afterAll(() => rmSync(root, { recursive: true }));
+const steps = 30;
+
+/** All that a run leaves behind that must not depend on whether it was interrupted: everything but measured times. */
+function remains(directory: string) {
+  const last = readCheckpoint(diskFiles, directory, checkpointSteps(diskFiles, directory).at(-1)!);
+  if ("damaged" in last) throw new Error(last.damaged);
+  const { engine, loop } = last.snapshots;
+  return {
+    metrics: readMetrics(directory).map(({ clock: _, ...row }) => row),
+    rollouts: readRollouts(directory),
+    checkpoints: checkpointSteps(diskFiles, directory),
+    best: readFileSync(join(directory, "checkpoints", "best.json"), "utf8"),
+    engine,
+    step: (loop!.json as { step: number }).step,
+  };
+}
+
+async function killed(directory: string, at: number): Promise<void> {
+  const child = spawn(process.execPath, [join(import.meta.dirname, "kill-child.ts"), directory, String(at), String(steps)], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  let said = "";
+  child.stderr.on("data", (data) => (said += String(data)));
+  const [, signal] = (await once(child, "exit")) as [number | null, string | null];
+  expect(signal, said).toBe("SIGKILL");
+}
+
+test("SIGKILL at 20 points, 8 of them inside a checkpoint write: the resumed run is the uninterrupted one, bit by bit", async () => {
+  const changes: string[] = [];
+  const whole = join(root, "whole");
+  const weights = await tinyRun(whole, { steps, files: watched((_, what) => changes.push(what)) });
+  const expected = remains(whole);
+  expect(expected.metrics.filter((row) => row.kind === "step")).toHaveLength(steps);
+
+  const inside = changes.flatMap((what, i) => (/checkpoints[/\\]\d+\.partial/.test(what) ? [i] : []));
+  const elsewhere = changes.flatMap((_, i) => (inside.includes(i) ? [] : [i]));
+  const rng = stream(1, "kill points");
+  const points = [...shuffled(inside, rng).slice(0, 8), ...shuffled(elsewhere, rng).slice(0, 12)];
+  expect(points).toHaveLength(20);
+  for (const at of points) {
+    const directory = join(root, `killed-${at}`);
+    await killed(directory, at);
+    const again = await tinyRun(directory, { steps });
+    expect(again, `killed at ${at}: ${changes[at]}`).toEqual(weights);
+    expect(remains(directory), `killed at ${at}: ${changes[at]}`).toEqual(expected);
+  }
+});
+
+test("killed again and again, a run still ends where the uninterrupted one does", async () => {
+  const directory = join(root, "often");
+  // Each process lives for a little longer than what lies between two checkpoints, so that all make progress.
+  for (let at = 25; at < 60; at += 7) await killed(directory, at);
+  await tinyRun(directory, { steps });
+  expect(remains(directory)).toEqual(remains(join(root, "whole")));
+});
