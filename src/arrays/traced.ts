@@ -153,30 +153,28 @@ class TracedValue implements Value {
   }
 
   take(indices: Value): Value {
-    const rows = this.shape[0]!;
-    const width = sizeOf(this.shape.slice(1));
+    const [rows, ...rest] = this.shape as [number, ...number[]];
     const which = traced(indices);
+    const shape = [...which.shape, ...rest];
     if (rows <= smallTable) {
-      const picked = (which.oneHot(rows).reshape([-1, rows].map((n) => (n < 0 ? sizeOf(which.shape) : n))) as TracedValue).matmul(
-        this.reshape([rows, width]),
-      );
-      return picked.reshape([...which.shape, ...this.shape.slice(1)]);
+      const hot = which.oneHot(rows).reshape([sizeOf(which.shape), rows]);
+      return hot.matmul(this.reshape([rows, sizeOf(rest)])).reshape(shape);
     }
-    const { numpy } = library();
-    const valid = which.index.greaterEqual(0).mul(which.index.less(rows));
-    const poison = numpy.where(valid, 0, NaN).reshape([...which.shape, ...this.shape.slice(1).map(() => 1)]);
-    return new TracedValue(numpy.take(this.number, which.index, 0).add(poison));
+    const poison = which.poison(rows).reshape([...which.shape, ...rest.map(() => 1)]);
+    return new TracedValue(library().numpy.take(this.number, which.index, 0).add(poison));
   }
 
   oneHot(n: number): Value {
     const { numpy, DType } = library();
     const places = numpy.arange(0, n, 1, { dtype: DType.Int32 });
-    return new TracedValue(
-      this.index
-        .reshape([...this.shape, 1])
-        .equal(places)
-        .astype(DType.Float32),
-    );
+    const hot = this.index.reshape([...this.shape, 1]).equal(places).astype(DType.Float32);
+    return new TracedValue(hot.add(this.poison(n).reshape([...this.shape, 1])));
+  }
+
+  /** 0 for an index in [0, n), else NaN: the library would silently take element 0. */
+  private poison(n: number): Tracer {
+    const valid = this.index.greaterEqual(0).mul(this.index.less(n));
+    return library().numpy.where(valid, 0, NaN);
   }
 
   stopGradient(): Value {
