@@ -1,0 +1,4 @@
+export type { ControlSequence, Parameters, Policy, StateSequence, TextSequence } from "./policy.ts";
+export { symbolTokenizer, type Tokenizer } from "./tokenizer.ts";
+export { transformer, type TransformerPolicy } from "./transformer.ts";
+export { parameterShapes, type LoraConfig, type Projection, type TransformerConfig } from "./transformer-config.ts";
