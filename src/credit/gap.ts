@@ -16,7 +16,7 @@ export interface GapOptions {
 }
 
 /** What a gap reads of the examples: "old" is the trainer before the update, "behaviour" the sampler. */
-type Both = Pick<Examples<never>, "rows" | "offsets" | "mask" | "token">;
+type Both = Pick<Examples<unknown>, "rows" | "offsets" | "mask" | "token">;
 
 /**
  * Importance weights exp(old - behaviour) for tokens that were drawn by a sampler whose probabilities differ from the trainer's (other
@@ -41,7 +41,7 @@ export function gapWeights(examples: Both, options: GapOptions): Float32Array {
 /** The examples with the token column "correction", the weights of `gapWeights`. */
 export const withCorrection = <X>(examples: Examples<X>, options: GapOptions): Examples<X> => ({
   ...examples,
-  token: { ...examples.token, correction: gapWeights(examples as Both & Examples<X>, options) },
+  token: { ...examples.token, correction: gapWeights(examples, options) },
 });
 
 /** Size of the gap between trainer and sampler over the unmasked tokens: mean and largest |old - behaviour|, and the mean ratio. */
