@@ -13,14 +13,12 @@ export interface Work<X, N> {
   readonly notes: N;
   /** Written into `at.signals` for later steps. */
   readonly signals?: Readonly<Record<string, number>>;
-  /** Tells curricula and buffers what the step taught. Runs after the updates, so that an interrupted step leaves no trace. */
-  readonly commit?: () => void;
 }
 
 /** A stretch of a run with one kind of data, one learning rate and one end. */
 export interface Phase<X = TextSequence, N = unknown> {
   readonly name: string;
-  /** Gets the data: draws rollouts, scores them, makes terms. Must change nothing that outlives the step: not the weights, not `state`. */
+  /** Gets the data: draws rollouts, scores them, makes terms. May change what is in `state`, never the engine's weights. */
   readonly prepare: (at: At, signal?: AbortSignal) => Promise<Work<X, N>>;
   readonly learningRate: Schedule;
   readonly optimizer: Omit<UpdateOptions, "learningRate">;
@@ -72,14 +70,17 @@ export async function* loop<X = TextSequence, N = unknown>(config: LoopConfig<X,
   for (const name of [own, "engine"])
     if (name in state) throw new GuerdonError("internal", `The name "${name}" in \`state\` belongs to the loop; choose another.`);
   let at = resume === undefined ? start : await restore(engine, state, resume);
-  // The report that may be saved: that of the step before, until weights change.
+  // The report that may be saved: that of the step before, until weights change. What is in `state` may change a little earlier, while the
+  // next step is being prepared; then `held` is what it was.
   let savable: At | null = null;
+  let held: Readonly<Record<string, Snapshot>> | null = null;
   for (;;) {
     while (at.phase < phases.length && phases[at.phase]!.until(at))
       at = { ...at, phase: at.phase + 1, inPhase: 0, signals: { ...at.signals, seconds: 0 } };
     const phase = phases[at.phase];
     if (phase === undefined) return;
     throwIfAborted(signal);
+    held = await snapshotAll(state);
     if (at.inPhase === 0) await phase.onEnter?.();
 
     const began = clock();
@@ -90,7 +91,6 @@ export async function* loop<X = TextSequence, N = unknown>(config: LoopConfig<X,
     const learningRate = valueAt(phase.learningRate, at);
     const updates: StepResult[] = [];
     for (const terms of work.updates) updates.push(await step(engine, terms, { ...phase.optimizer, learningRate }));
-    work.commit?.();
     const ended = clock();
 
     const next: At = {
@@ -100,6 +100,7 @@ export async function* loop<X = TextSequence, N = unknown>(config: LoopConfig<X,
       signals: { ...at.signals, ...work.signals, seconds: (at.signals["seconds"] ?? 0) + (ended - began) / 1000 },
     };
     savable = next;
+    held = null;
     yield {
       at,
       phase: phase.name,
@@ -109,7 +110,8 @@ export async function* loop<X = TextSequence, N = unknown>(config: LoopConfig<X,
       seconds: { prepare: (prepared - began) / 1000, update: (ended - prepared) / 1000 },
       async save() {
         if (savable !== next) throw new GuerdonError("usage", `The report of step ${next.step} can no longer be saved: the run has gone on. Save it before the next step is made.`);
-        return snapshots(engine, state, next);
+        const place: Snapshot = { version: loopVersion, json: next as unknown as Json, tensors: {} };
+        return { [own]: place, engine: await engine.snapshot(), ...(held ?? (await snapshotAll(state))) };
       },
     };
     at = next;
@@ -120,9 +122,9 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new GuerdonError("interrupted", "The run was interrupted.", { cause: signal.reason });
 }
 
-async function snapshots(engine: Stateful, state: Readonly<Record<string, Stateful>>, at: At): Promise<Record<string, Snapshot>> {
-  const out: Record<string, Snapshot> = { [own]: { version: loopVersion, json: at as unknown as Json, tensors: {} }, engine: await engine.snapshot() };
-  for (const [name, part] of Object.entries(state)) out[name] = await part.snapshot();
+async function snapshotAll(parts: Readonly<Record<string, Stateful>>): Promise<Record<string, Snapshot>> {
+  const out: Record<string, Snapshot> = {};
+  for (const [name, part] of Object.entries(parts)) out[name] = await part.snapshot();
   return out;
 }
 

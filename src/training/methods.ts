@@ -41,8 +41,8 @@ export interface RolloutMethod extends Learning {
   readonly correction: GapOptions | null;
   /** The credit reads `table.token.reference`. What the objective reads is seen without this. */
   readonly creditNeedsReference: boolean;
-  /** Groups whose rewards are all equal are drawn again with other tasks, until enough groups differ. */
-  readonly dynamicSampling: boolean;
+  /** Goes on rolling out new tasks until enough groups differ in reward, in at most so many rounds a step; null: one round. */
+  readonly dynamicSampling: { readonly rounds: number } | null;
 }
 
 /** A method that learns from the environment's own demonstrations: warm-up, and the control that a reward has to beat. */
@@ -107,7 +107,7 @@ function drawing(options: RolloutOptions, smallestGroup: number): Omit<RolloutMe
     minibatches,
     correction,
     creditNeedsReference: false,
-    dynamicSampling: false,
+    dynamicSampling: null,
   };
 }
 
@@ -122,8 +122,8 @@ export interface GrpoOptions extends RolloutOptions, Partial<Omit<Convention, "n
   readonly maxActions?: number;
   /** Default "token"; "sequence" is GSPO. */
   readonly ratio?: "token" | "sequence" | "geometric mean";
-  /** Default: true as "dapo". */
-  readonly dynamicSampling?: boolean;
+  /** Default: up to 8 rounds as "dapo", else null. */
+  readonly dynamicSampling?: { readonly rounds: number } | null;
 }
 
 const titles: Readonly<Record<ConventionName, string>> = { paper: "GRPO", trl: "GRPO", verl: "GRPO", "dr-grpo": "Dr.GRPO", dapo: "DAPO" };
@@ -144,7 +144,7 @@ const titles: Readonly<Record<ConventionName, string>> = { paper: "GRPO", trl: "
  * @throws GuerdonError "usage" for an unknown convention or an option out of range
  */
 export function grpo(options: GrpoOptions): RolloutMethod {
-  const { as, maxActions, ratio = "token", dynamicSampling = as === "dapo" } = options;
+  const { as, maxActions, ratio = "token", dynamicSampling = as === "dapo" ? { rounds: 8 } : null } = options;
   if (as === "dr-grpo" && maxActions === undefined && options.divisor === undefined)
     throw new GuerdonError("usage", 'grpo as "dr-grpo" divides by the longest answer: give `maxActions`, for instance environment.maxActions.');
   const { name, source, ...preset } = convention(as, { maxActions: maxActions ?? 1 });
@@ -269,5 +269,5 @@ export function describeMethod(method: Method): { readonly [key: string]: Json }
   };
   if (method.data === "demonstrations") return shared;
   const { groupSize, sampling, epochs, minibatches, correction, dynamicSampling } = method;
-  return { ...shared, groupSize, sampling: { ...sampling }, epochs, minibatches, correction: correction === null ? null : { ...correction }, dynamicSampling };
+  return { ...shared, groupSize, sampling: { ...sampling }, epochs, minibatches, correction: correction === null ? null : { ...correction }, dynamicSampling: dynamicSampling === null ? null : { ...dynamicSampling } };
 }

@@ -73,11 +73,11 @@ function run(seed = 1): { engine: SoftmaxEngine; config: LoopConfig<StateSequenc
         kl: klPenalty({ estimator: "k3", coefficient: 0.1, aggregation: "row-mean", divisor: null }),
       });
       const term = { examples: examples(table, { advantage }), objective, coefficients: { "kl.coefficient": 0.1 * at.inPhase } };
+      curriculum.counts[least]!++;
       return {
         updates: [[term], [term]],
         notes: `task ${least}`,
         signals: { lastMean: reward.reduce((a, b) => a + b, 0) / 8 },
-        commit: () => void curriculum.counts[least]!++,
       };
     },
   };
@@ -141,24 +141,26 @@ test("a report can be saved until the next step's first update, and not after it
   await expect(first.save()).rejects.toMatchObject({ code: "usage" });
 });
 
-test("an abort while data is being prepared leaves the last report savable", async () => {
+test("an abort while data is being prepared leaves the last report savable, with the state of its own moment", async () => {
   const { config } = run();
   const stop = new AbortController();
-  const phase = config.phases[0]!;
+  const phase = config.phases[1]!;
   const phases = [
     {
       ...phase,
-      prepare: (at: Parameters<typeof phase.prepare>[0], signal?: AbortSignal) => {
+      async prepare(at: Parameters<typeof phase.prepare>[0], signal?: AbortSignal) {
+        const work = await phase.prepare(at, signal);
         if (at.step === 1) stop.abort();
-        return phase.prepare(at, signal);
+        return work;
       },
     },
   ];
   const steps = loop({ ...config, phases, signal: stop.signal });
   const first = (await steps.next()).value!;
+  const expected = await first.save();
   await expect(steps.next()).rejects.toMatchObject({ code: "interrupted" });
-  const saved = await first.save();
-  expect(saved["loop"]!.json).toMatchObject({ step: 1 });
+  expect(await first.save()).toEqual(expected);
+  expect(expected["curriculum"]!.json).toEqual([1, 0, 0]);
 });
 
 test("no updates: nothing is learnt and the run goes on", async () => {

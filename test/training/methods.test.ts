@@ -129,7 +129,7 @@ test("a described method survives JSON and names every convention", () => {
   expect(describeMethod(grpo({ as: "dapo" }))).toMatchObject({
     name: "DAPO",
     groupSize: 16,
-    dynamicSampling: true,
+    dynamicSampling: { rounds: 8 },
     settings: { as: "dapo", low: 0.2, high: 0.28, dualClip: 10, aggregation: "token-mean" },
     learningRate: { peak: 5e-4, up: 5, floor: 0.1, shape: "linear" },
     optimizer: { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.01, clipNorm: 1 },

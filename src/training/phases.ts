@@ -1,0 +1,232 @@
+import { demonstrations, gapWeights, minibatches, withCorrection, withLogProbs } from "../credit/index.ts";
+import type { Examples, Scored } from "../credit/index.ts";
+import { dynamicSampling, gather, type Curriculum, type Gathered } from "../curricula/index.ts";
+import type { Engine } from "../engines/engine.ts";
+import type { TextEnvironment, TextTask } from "../environments/environment.ts";
+import { GuerdonError } from "../error.ts";
+import type { TextSequence } from "../policies/policy.ts";
+import type { Tokenizer } from "../policies/tokenizer.ts";
+import { coverage, scored, type Reward, type Score } from "../rewards/index.ts";
+import { rollOut } from "../rollouts/index.ts";
+import type { Rollout } from "../rollouts/rollout.ts";
+import { stream } from "../statistics/stream.ts";
+import { grade } from "./grade.ts";
+import type { Phase, Work } from "./loop.ts";
+import { needsReference, type DemonstrationMethod, type Learning, type RolloutMethod } from "./methods.ts";
+import type { FrozenReference } from "./references.ts";
+import { summarise, type DrawnRollout, type RolloutSummary } from "./report.ts";
+import { finished, schedule, valueAt, type At, type Budget } from "./schedule.ts";
+import type { Term } from "./step.ts";
+
+/** What a phase of `train` says about a step, beside the updates' own results. */
+export interface Notes {
+  /** Null in phases that train on demonstrations. */
+  readonly rollouts: (RolloutSummary & { readonly drawn: readonly DrawnRollout[] }) | null;
+  readonly corrected: number | null;
+  readonly seconds: { readonly sampling: number; readonly scoring: number };
+}
+
+/** What all phases of a run share. */
+export interface PhaseSetting {
+  readonly engine: Engine;
+  readonly environment: TextEnvironment;
+  readonly seed: number;
+  readonly budget: Budget;
+  readonly tasksPerStep: number;
+}
+
+type TrainPhase = Phase<TextSequence, Notes>;
+
+const learningOf = (method: Learning, budget: Budget): Pick<TrainPhase, "learningRate" | "optimizer" | "until"> => ({
+  learningRate: schedule(method.learningRate, budget),
+  optimizer: method.optimizer,
+  until: (at) => finished(budget, at),
+});
+
+function term(method: Learning, examples: Examples, at: At): Term {
+  const coefficients = Object.fromEntries(Object.entries(method.coefficients).map(([name, value]) => [name, valueAt(value, at)]));
+  return { examples, objective: method.objective, coefficients };
+}
+
+/**
+ * A phase that imitates the environment's demonstrations: each step draws fresh training tasks and a right answer to each.
+ *
+ * @throws GuerdonError "usage" when the environment cannot demonstrate
+ */
+export function demonstrationPhase(
+  name: string,
+  method: DemonstrationMethod,
+  setting: PhaseSetting & { readonly tokenizer: Tokenizer; readonly freshOptimizer: boolean },
+): TrainPhase {
+  const { engine, environment, seed, budget, tasksPerStep, tokenizer, freshOptimizer } = setting;
+  const { demonstrate } = environment;
+  if (demonstrate === undefined)
+    throw new GuerdonError("usage", `The environment "${environment.name}" has no demonstrations, so it cannot train the method "${method.name}".`);
+  if (needsReference(method))
+    throw new GuerdonError("unsupported", `The method "${method.name}" needs a reference policy, which phases on demonstrations do not keep.`);
+  const example = (task: TextTask, answer: string): TextSequence => {
+    const tokens = tokenizer.encode(answer);
+    return { prompt: tokenizer.encodePrompt(task.prompt), actions: tokenizer.end === null ? tokens : Int32Array.of(...tokens, tokenizer.end) };
+  };
+  return {
+    name,
+    ...learningOf(method, budget),
+    ...(freshOptimizer && { onEnter: () => engine.resetOptimizer() }),
+    async prepare(at) {
+      const rows = Array.from({ length: tasksPerStep }, (_, i) => {
+        const task = environment.draw("train", stream(seed, "demonstration task", at.step, i));
+        return example(task, demonstrate.call(environment, task, stream(seed, "demonstration", at.step, i)));
+      });
+      return { updates: [[term(method, demonstrations(rows), at)]], notes: { rollouts: null, corrected: null, seconds: { sampling: 0, scoring: 0 } } };
+    },
+  };
+}
+
+export interface RolloutSetting extends PhaseSetting {
+  readonly reward: Reward<never>;
+  readonly curriculum: Curriculum;
+  readonly reference: FrozenReference | null;
+  readonly minimumCoverage: number;
+  readonly tokenizer?: Tokenizer;
+}
+
+/** A phase that learns from scored rollouts: tasks, rollouts, rewards, credit, examples. */
+export function rolloutPhase(name: string, method: RolloutMethod, setting: RolloutSetting): TrainPhase {
+  const { engine, reference, seed } = setting;
+  const curriculum = method.dynamicSampling === null || setting.curriculum.rounds !== undefined ? setting.curriculum : dynamicSampling(setting.curriculum, method.dynamicSampling);
+  return {
+    name,
+    ...learningOf(method, setting.budget),
+    async onEnter() {
+      await engine.resetOptimizer();
+      await reference?.refresh();
+    },
+    async prepare(at, signal) {
+      const { gathered, seconds } = await draw(method, setting, curriculum, at, signal);
+      const everything = { rollouts: [...gathered.rollouts, ...gathered.discarded.rollouts], scores: [...gathered.scores, ...gathered.discarded.scores] };
+      const smallestGroup = Math.min(2, method.groupSize);
+      const all = scored(everything.rollouts, everything.scores, { smallestGroup });
+      curriculum.observe?.(all.table);
+      let { table } = gathered.discarded.rollouts.length === 0 ? all : scored(gathered.rollouts, gathered.scores, { smallestGroup });
+      if (reference !== null && table.rollouts.length > 0) table = await withLogProbs(table, "reference", reference.reader());
+
+      const learnt = await learn(method, engine, table, at, seed);
+      const limit = setting.environment.maxActions;
+      const summary = summarise(everything.rollouts, all.table, table, coverage(everything.scores), limit);
+      return {
+        updates: learnt.updates,
+        notes: {
+          rollouts: { ...summary, drawn: drawnRollouts(everything.rollouts, everything.scores, learnt.examples) },
+          corrected: learnt.corrected,
+          seconds,
+        },
+      };
+    },
+  };
+}
+
+/** Draws and scores a step's rollouts. */
+async function draw(
+  method: RolloutMethod,
+  setting: RolloutSetting,
+  curriculum: Curriculum,
+  at: At,
+  signal: AbortSignal | undefined,
+): Promise<{ gathered: Gathered<TextSequence>; seconds: Notes["seconds"] }> {
+  const { engine, environment, reward, seed, tasksPerStep, tokenizer, minimumCoverage } = setting;
+  const record = engine.outputs.includes("entropy") ? ["entropy"] : [];
+  const seconds = { sampling: 0, scoring: 0 };
+  const gathered = await gather<TextSequence, TextTask>(curriculum, tasksPerStep, { seed, step: at.step }, async (tasks, firstTask) => {
+    const began = performance.now();
+    const rollouts = await rollOut(engine, environment, tasks, {
+      groupSize: method.groupSize,
+      seed,
+      step: at.step,
+      firstTask,
+      sampling: { ...method.sampling, record },
+      ...(tokenizer && { tokenizer }),
+      ...(signal && { signal }),
+    });
+    const drawn = performance.now();
+    const { scores } = await graded(reward, rollouts, at, minimumCoverage, signal);
+    seconds.sampling += (drawn - began) / 1000;
+    seconds.scoring += (performance.now() - drawn) / 1000;
+    return { rollouts, scores };
+  });
+  return { gathered, seconds };
+}
+
+async function graded(
+  reward: Reward<never>,
+  rollouts: readonly Rollout[],
+  at: At,
+  minimumCoverage: number,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly scores: readonly Score[] }> {
+  try {
+    return await grade(reward, rollouts, { minimumCoverage, ...(signal && { signal }) });
+  } catch (cause) {
+    if (cause instanceof GuerdonError && cause.code === "coverage") throw new GuerdonError("coverage", `Step ${at.step + 1}: ${cause.message}`, { cause });
+    throw cause;
+  }
+}
+
+/** Credit, correction and minibatches: a step's updates, each one term. */
+async function learn(
+  method: RolloutMethod,
+  engine: Engine,
+  table: Scored,
+  at: At,
+  seed: number,
+): Promise<Pick<Work<TextSequence, Notes>, "updates"> & { readonly examples: Examples | null; readonly corrected: number | null }> {
+  let examples = table.rollouts.length === 0 ? null : method.credit(table, { rng: stream(seed, "credit", at.step) });
+  if (examples === null || examples.rows.length === 0) return { updates: [], examples: null, corrected: null };
+  const { correction } = method;
+  let corrected: number | null = null;
+  if (correction !== null || method.objective.needs.token.includes("old")) examples = await withLogProbs(examples, "old", engine);
+  if (correction !== null) {
+    corrected = changedShare(gapWeights(examples, { ...correction, kind: "masked" }), examples.mask);
+    examples = withCorrection(examples, correction);
+  }
+  const parts = Math.min(method.minibatches, examples.sets?.weight.length ?? examples.rows.length);
+  const updates: Term[][] = [];
+  for (let epoch = 0; epoch < method.epochs; epoch++) {
+    // Whole batches keep the order of their rollouts.
+    const cut = parts === 1 ? [examples] : minibatches(examples, parts, stream(seed, "minibatches", at.step, epoch));
+    for (const part of cut) updates.push([term(method, part, at)]);
+  }
+  return { updates, examples, corrected };
+}
+
+/** Share of the policy's own tokens outside the trusted range: those that the masked form of a correction would leave out. */
+function changedShare(masked: Float32Array, mask: Float32Array): number {
+  let outside = 0;
+  let total = 0;
+  mask.forEach((m, cell) => {
+    if (m === 0) return;
+    total++;
+    if (masked[cell] === 0) outside++;
+  });
+  return total === 0 ? 0 : outside / total;
+}
+
+/** Rollouts with grades and mean advantages, for people to read. */
+function drawnRollouts(rollouts: readonly Rollout[], scores: readonly Score[], examples: Examples | null): DrawnRollout[] {
+  const advantages = new Map<TextSequence, number>();
+  const column = examples?.token["advantage"];
+  if (examples !== null && column !== undefined)
+    examples.rows.forEach((row, i) => {
+      let sum = 0;
+      let count = 0;
+      for (let cell = examples.offsets[i]!; cell < examples.offsets[i + 1]!; cell++)
+        if (examples.mask[cell] !== 0) {
+          sum += column[cell]!;
+          count++;
+        }
+      if (count > 0) advantages.set(row, sum / count);
+    });
+  return rollouts.map((rollout, i) => {
+    const { value, parts } = scores[i]!;
+    return { rollout, reward: value, parts: parts ?? {}, advantage: advantages.get(rollout.row) ?? null };
+  });
+}

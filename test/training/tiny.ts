@@ -1,0 +1,21 @@
+import { localEngine, type LocalEngine } from "../../src/engines/index.ts";
+import type { TextEnvironment } from "../../src/environments/index.ts";
+import { countdown } from "../../src/environments/index.ts";
+import { symbolTokenizer, transformer, type TextSequence, type TransformerPolicy } from "../../src/policies/index.ts";
+
+/** Two numbers of 1 to 4: 6-token answers, a few dozen tasks. */
+export const tinyCountdown = (): TextEnvironment => countdown({ count: 2, highest: 4 });
+
+export interface TinyEngine extends LocalEngine<TextSequence> {
+  readonly policy: TransformerPolicy;
+}
+
+/** One layer, 16 wide: trains in milliseconds. */
+export async function tinyEngine(environment: TextEnvironment, seed = 1): Promise<TinyEngine> {
+  const tokenizer = symbolTokenizer(environment.symbols!);
+  const policy = transformer(
+    { layers: 1, width: 16, heads: 2, vocabulary: tokenizer.vocabulary, context: 24, norm: "layer", positions: "learned", activation: "gelu", tied: false },
+    { tokenizer },
+  );
+  return (await localEngine({ policy, seed })) as TinyEngine;
+}
