@@ -196,6 +196,7 @@ function build(finish: (outcome: Outcome) => void): Command {
     .command("bench")
     .description("measure this machine: training step and sampling, or the main job over seeds")
     .argument("[what]", "main-job: train countdown over seeds and write results/main-job.json")
+    .option("--tiny", "tiny shapes, to see that it works; writes nothing")
     .option("--seeds <n>", "number of seeds (main-job)", whole(1))
     .option("--first <n>", "first seed (main-job)", whole(0))
     .option("--threads <n>", "processor threads", whole(1))

@@ -35,7 +35,7 @@ export async function list(screen: Screen, folder: string): Promise<void> {
     run.state,
     run.step,
     short(run.last["reward/mean"]),
-    short(run.evaluation["pass@1"]),
+    short(run.evaluation["pass1"]),
     run.manifest.started.slice(0, 16).replace("T", " "),
   ]);
   screen.result(table(["run", "state", "step", "reward", "pass@1", "started"], rows), { runs: runs.map(summaryJson) });

@@ -1,0 +1,53 @@
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { GuerdonError } from "../error.ts";
+import { mustExist } from "./folders.ts";
+
+/** "file:line" of a module that does not compile: Node puts it first on the stack. */
+const placeOf = (cause: Error, path: string): string => cause.stack?.split("\n")[0]?.match(/^(?:file:\/\/)?(.+:\d+)$/)?.[1] ?? path;
+
+/** One sentence for a module that cannot be loaded, or null when its own code threw. */
+function sentence(cause: unknown, path: string): string | null {
+  if (!(cause instanceof Error)) return null;
+  const code = "code" in cause ? String(cause.code) : "";
+  if (code === "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX")
+    return `${placeOf(cause, path)}: ${cause.message.replace(" is not supported in strip-only mode", "")} cannot be used here, because Node only strips types: write a plain object or a union of strings instead`;
+  if (code === "ERR_INVALID_TYPESCRIPT_SYNTAX" || cause instanceof SyntaxError) return `${placeOf(cause, path)}: ${cause.message}`;
+  const missing = /^Cannot find package '([^']+)'/.exec(cause.message)?.[1];
+  if (code === "ERR_MODULE_NOT_FOUND" && missing !== undefined)
+    return `${path} imports ${missing}, which is not installed there: npm install ${missing}`;
+  if (code === "ERR_MODULE_NOT_FOUND" || code === "ERR_PACKAGE_PATH_NOT_EXPORTED") return `${path}: ${cause.message}`;
+  return null;
+}
+
+/**
+ * Imports a user's TypeScript or JavaScript file and gives one of its exports.
+ *
+ * @throws GuerdonError "input" naming file and line for a file that is missing, does not compile, or lacks the export
+ */
+export async function loadExport(path: string, name = "default"): Promise<unknown> {
+  mustExist(path);
+  let module: Readonly<Record<string, unknown>>;
+  try {
+    module = (await import(pathToFileURL(resolve(path)).href)) as typeof module;
+  } catch (cause) {
+    if (cause instanceof GuerdonError) throw cause;
+    const text = sentence(cause, path);
+    if (text === null)
+      throw new GuerdonError(
+        "input",
+        `${path} threw while it was loaded: ${cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)}`,
+        { cause },
+      );
+    throw new GuerdonError("input", text, { cause });
+  }
+  const names = Object.keys(module);
+  if (!(name in module))
+    throw new GuerdonError(
+      "input",
+      name === "default"
+        ? `${path} has no default export: end it with \`export default job({ ... })\``
+        : `${path} has no export named ${name}; it has ${names.join(", ") || "none"}`,
+    );
+  return module[name];
+}
