@@ -36,24 +36,29 @@ export function drawer(
   return (logits, row, rng) => {
     const at = row * vocabulary;
     let best = 0;
-    for (let i = 1; i < vocabulary; i++) if (logits[at + i]! > logits[at + best]!) best = i;
+    let sum = 0;
+    for (let i = 0; i < vocabulary; i++) {
+      const logit = logits[at + i]!;
+      sum += logit;
+      if (logit > logits[at + best]!) best = i;
+    }
     const top = logits[at + best]!;
     let total = 0;
     if (temperature > 0) for (let i = 0; i < vocabulary; i++) total += weights[i] = Math.exp((logits[at + i]! - top) / temperature);
-    if (!Number.isFinite(top) || !Number.isFinite(total))
+    if (!Number.isFinite(top) || Number.isNaN(sum))
       throw new GuerdonError("non-finite", `The logits of row ${row} are not finite: the model's parameters have diverged.`);
     drawn.token = best;
     drawn.logProb = 0;
     if (temperature === 0) return drawn;
     if (sorted) total = keepLikely(weights, sorted, topK, topP);
     const target = rng() * total;
-    let sum = 0;
+    let below = 0;
     for (let i = 0; i < vocabulary; i++) {
       const weight = weights[i]!;
       if (weight === 0) continue;
-      sum += weight;
+      below += weight;
       drawn.token = i;
-      if (sum > target) break;
+      if (below > target) break;
     }
     drawn.logProb = Math.log(weights[drawn.token]! / total);
     return drawn;
