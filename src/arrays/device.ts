@@ -16,6 +16,8 @@ interface Started {
 
 let starting: { readonly device: "wasm" | "webgpu"; readonly threads: number; readonly done: Promise<Started> } | null = null;
 let started: Started | null = null;
+/** The first failure of a thread. Its results are garbage from then on. */
+let failure: Error | null = null;
 
 /**
  * Loads the array library once, for `compile`, `upload` and `Tensor`. The host kernel needs no start. Calling again with the same
@@ -51,6 +53,12 @@ export const arraysDevice = (): { readonly device: "wasm" | "webgpu"; readonly t
 export function library(): typeof Jax {
   if (!started) throw new GuerdonError("usage", "Call `await startArrays()` before compiling programs or uploading tensors.");
   return started.jax;
+}
+
+/** Throws when a thread has failed: the library itself goes on with whatever is in memory. For files of arrays/ only. */
+export function checkThreads(): void {
+  if (failure)
+    throw new GuerdonError("internal", `A thread of the array library failed (${failure.message}); use threads: 1.`, { cause: failure });
 }
 
 const inNode = (): boolean => typeof process !== "undefined" && typeof process.versions?.node === "string";
@@ -97,7 +105,7 @@ function pretend(threads: number): () => void {
 }
 
 async function prepareThreads(): Promise<void> {
-  if (inNode()) (globalThis as { Worker?: unknown }).Worker ??= (await import("./worker.ts")).NodeWebWorker;
+  if (inNode()) (globalThis as { Worker?: unknown }).Worker ??= (await import("./worker.ts")).nodeWebWorker((cause) => (failure ??= cause));
   if (typeof SharedArrayBuffer === "undefined" || typeof Worker === "undefined")
     throw new GuerdonError(
       "unsupported",

@@ -167,7 +167,10 @@ class TracedValue implements Value {
   oneHot(n: number): Value {
     const { numpy, DType } = library();
     const places = numpy.arange(0, n, 1, { dtype: DType.Int32 });
-    const hot = this.index.reshape([...this.shape, 1]).equal(places).astype(DType.Float32);
+    const hot = this.index
+      .reshape([...this.shape, 1])
+      .equal(places)
+      .astype(DType.Float32);
     return new TracedValue(hot.add(this.poison(n).reshape([...this.shape, 1])));
   }
 

@@ -19,7 +19,10 @@ const read = async (tensor: A.Tensor): Promise<number[]> => {
 
 describe("inputs and results", () => {
   test("nested records and arrays go in and come out", async () => {
-    const program = A.compile((a: { x: Arr; more: readonly Arr[] }, s: Arr) => ({ sum: a.x.add(a.more[0]!), list: [a.more[1]!.mul(s), s] as const }));
+    const program = A.compile((a: { x: Arr; more: readonly Arr[] }, s: Arr) => ({
+      sum: a.x.add(a.more[0]!),
+      list: [a.more[1]!.mul(s), s] as const,
+    }));
     const out = program.run({ x: { shape: [2], data: Float32Array.of(1, 2) }, more: [{ shape: [2], data: Int32Array.of(3, 4) }, 5] }, 2);
     expect(await read(out.sum)).toEqual([4, 6]);
     expect(await read(out.list[0])).toEqual([10]);
@@ -30,7 +33,8 @@ describe("inputs and results", () => {
   test("numbers are arguments: new values compile nothing", async () => {
     const program = A.compile((x: Arr, s: Arr) => x.mul(s).add(1));
     const x = A.upload(ramp([3]));
-    for (const s of [0.5, 2, -7]) expect(await read(program.run(x, s))).toEqual([...(await x.read())].map((v) => Math.fround(Math.fround(v * s) + 1)));
+    for (const s of [0.5, 2, -7])
+      expect(await read(program.run(x, s))).toEqual([...(await x.read())].map((v) => Math.fround(Math.fround(v * s) + 1)));
     expect(program.shapes).toBe(1);
     x.dispose();
     program.dispose();
@@ -52,7 +56,12 @@ describe("inputs and results", () => {
     const program = A.compile((x: Arr) => ({ x, y: x, positive: x.greater(0), fixed: A.host([1, 2], [2]) }));
     const x = A.upload({ shape: [2], data: Float32Array.of(-1, 5) });
     const { x: first, y: second, positive, fixed } = program.run(x);
-    expect([await read(first), await read(second), await read(positive), await read(fixed)]).toEqual([[-1, 5], [-1, 5], [0, 1], [1, 2]]);
+    expect([await read(first), await read(second), await read(positive), await read(fixed)]).toEqual([
+      [-1, 5],
+      [-1, 5],
+      [0, 1],
+      [1, 2],
+    ]);
     expect([...(await x.read())]).toEqual([-1, 5]);
     x.dispose();
     program.dispose();
@@ -127,7 +136,9 @@ describe("mistakes are named", () => {
     expect(() => program.run({ x: ramp([2]), k: "3" })).toThrow(/run: input \[0\]\.k is a string/);
   });
   test("data that does not fill the shape", () => {
-    expect(() => program.run({ x: { shape: [3], data: new Float32Array(2) }, k: 1 })).toThrow(/run: input \[0\]\.x: 2 numbers do not fill shape \[3\]/);
+    expect(() => program.run({ x: { shape: [3], data: new Float32Array(2) }, k: 1 })).toThrow(
+      /run: input \[0\]\.x: 2 numbers do not fill shape \[3\]/,
+    );
     expect(() => A.upload({ shape: [3], data: new Float32Array(2) })).toThrow(/upload: 2 numbers do not fill shape \[3\]/);
   });
   test("a disposed tensor", async () => {
@@ -168,13 +179,14 @@ describe("mistakes are named", () => {
 
 describe("nothing leaks", () => {
   const step = A.compile((p: Arrays<"w" | "b">, x: Arr, rate: Arr) => {
-    const { value, aux, gradient } = A.valueAndGradient(
-      ({ w, b }) => {
-        const y = A.softmax(A.matmul(x, w).add(b).div(A.sqrt(A.square(x).mean(-1, true).add(1))));
-        return { value: A.log(y).mean().neg(), aux: { y } };
-      },
-      p,
-    );
+    const { value, aux, gradient } = A.valueAndGradient(({ w, b }) => {
+      const y = A.softmax(
+        A.matmul(x, w)
+          .add(b)
+          .div(A.sqrt(A.square(x).mean(-1, true).add(1))),
+      );
+      return { value: A.log(y).mean().neg(), aux: { y } };
+    }, p);
     return { value, y: aux.y, w: p.w.sub(gradient.w.mul(rate)), b: p.b.sub(gradient.b.mul(rate)) };
   });
 

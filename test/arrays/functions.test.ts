@@ -99,7 +99,10 @@ const cases: Record<string, [f: (i: Arrays<"x" | "y" | "k">) => Arr, inputs: Tes
   "take, from a vector": [({ x, k }) => A.take(x, k), { x: row, k: whole([3, 1]) }],
   "take, rows of matrices": [({ x, k }) => A.take(x, k), { x: random("table", [3, 2, 2]), k: whole([2, 2]) }],
   concat: [({ x, y }) => A.concat([x, y, x], 1), { x, y: random("c", [2, 1, 4]) }],
-  "concat, one element each": [({ x, y }) => A.concat([x.reshape([1]), y.reshape([1]), x.add(7).reshape([1])], 0), { x: scalar, y: random("t", []) }],
+  "concat, one element each": [
+    ({ x, y }) => A.concat([x.reshape([1]), y.reshape([1]), x.add(7).reshape([1])], 0),
+    { x: scalar, y: random("t", []) },
+  ],
   "concat, with constants": [({ x }) => A.concat([x.reshape([1]), A.host([7], [1]), A.host([5], [1])], 0), { x: scalar }],
   cumsum: [({ x }) => A.cumsum(x, 1), { x }],
   "cumsum, last axis": [({ x }) => A.cumsum(x, -1), { x }],
@@ -126,7 +129,10 @@ describe("where a slope jumps, both kernels take the same", () => {
   for (const [name, [f, slope]] of Object.entries(jumps))
     test(name, async () => {
       await expectSameOnBothKernels(f as (i: Arrays) => Arr, { x: zeros, y: zeros }, { differences: false });
-      const { gradient } = A.valueAndGradient(({ x, y }) => ({ value: f({ x, y }).sum() }), { x: A.host([0, 0], [2]), y: A.host([0, 0], [2]) });
+      const { gradient } = A.valueAndGradient(({ x, y }) => ({ value: f({ x, y }).sum() }), {
+        x: A.host([0, 0], [2]),
+        y: A.host([0, 0], [2]),
+      });
       expect([...A.values(gradient.x)]).toEqual(slope);
     });
 });

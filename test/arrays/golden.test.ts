@@ -62,11 +62,13 @@ for (const [name, { inputs, result, gradient }] of Object.entries(golden.functio
     );
     expect(outcome.aux.y.shape).toEqual(result.shape);
     expectClose("value", A.values(outcome.aux.y), result.data, 1e-12);
-    for (const [key, g] of Object.entries<Arr>(outcome.gradient)) expectClose(`gradient of ${key}`, A.values(g), gradient[key]!.data, 1e-12);
+    for (const [key, g] of Object.entries<Arr>(outcome.gradient))
+      expectClose(`gradient of ${key}`, A.values(g), gradient[key]!.data, 1e-12);
 
     const [compiled, reference] = [await onDevice(f as (i: Arrays) => Arr, inputs), onHost(f as (i: Arrays) => Arr, inputs)];
     expectClose("value when compiled", compiled.result, result.data, 5e-6);
-    for (const [key, g] of Object.entries(reference.gradient)) expectClose(`gradient of ${key} when compiled`, compiled.gradient[key]!, g, 1e-5);
+    for (const [key, g] of Object.entries(reference.gradient))
+      expectClose(`gradient of ${key} when compiled`, compiled.gradient[key]!, g, 1e-5);
   });
 }
 
@@ -85,8 +87,10 @@ test("global norm, clipping and AdamW as in PyTorch, on both kernels", async () 
     return { next, norm, clipped };
   };
   const { start, steps } = golden.adamw;
-  const arrays = (entries: Entries) => Object.fromEntries(Object.entries(entries).map(([name, { data, shape }]) => [name, A.host(data, shape)]));
-  const zeros = (entries: Entries) => arrays(Object.fromEntries(Object.entries(entries).map(([name, e]) => [name, { ...e, data: e.data.map(() => 0) }])));
+  const arrays = (entries: Entries) =>
+    Object.fromEntries(Object.entries(entries).map(([name, { data, shape }]) => [name, A.host(data, shape)]));
+  const zeros = (entries: Entries) =>
+    arrays(Object.fromEntries(Object.entries(entries).map(([name, e]) => [name, { ...e, data: e.data.map(() => 0) }])));
   const tensors = (from: Arrays) =>
     Object.fromEntries(Object.entries(from).map(([name, a]) => [name, A.upload({ shape: a.shape, data: Float32Array.from(A.values(a)) })]));
 

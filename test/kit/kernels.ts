@@ -30,7 +30,10 @@ function differentiable(f: (inputs: Arrays) => Arr, constants: Arrays) {
   };
 }
 
-const split = <T>(inputs: Readonly<Record<string, T>>, whole: (name: string) => boolean): [floats: Record<string, T>, wholes: Record<string, T>] => [
+const split = <T>(
+  inputs: Readonly<Record<string, T>>,
+  whole: (name: string) => boolean,
+): [floats: Record<string, T>, wholes: Record<string, T>] => [
   Object.fromEntries(Object.entries(inputs).filter(([name]) => !whole(name))),
   Object.fromEntries(Object.entries(inputs).filter(([name]) => whole(name))),
 ];
@@ -40,7 +43,11 @@ export function onHost(f: (inputs: Arrays) => Arr, inputs: TestInputs): Outcome 
   const arrays = Object.fromEntries(Object.entries(inputs).map(([name, { data, shape }]) => [name, host(data, shape)]));
   const [floats, wholes] = split(arrays, (name) => inputs[name]!.whole === true);
   const { aux, gradient } = valueAndGradient(differentiable(f, wholes), floats);
-  return { result: values(aux.y), shape: aux.y.shape, gradient: Object.fromEntries(Object.entries(gradient).map(([name, g]) => [name, values(g)])) };
+  return {
+    result: values(aux.y),
+    shape: aux.y.shape,
+    gradient: Object.fromEntries(Object.entries(gradient).map(([name, g]) => [name, values(g)])),
+  };
 }
 
 /** The same in a compiled program. */
@@ -51,7 +58,10 @@ export async function onDevice(f: (inputs: Arrays) => Arr, inputs: TestInputs): 
     return { y: aux.y, gradient };
   });
   const arrays = Object.fromEntries(
-    Object.entries(inputs).map(([name, { data, shape, whole }]) => [name, { shape, data: whole ? Int32Array.from(data) : Float32Array.from(data) }]),
+    Object.entries(inputs).map(([name, { data, shape, whole }]) => [
+      name,
+      { shape, data: whole ? Int32Array.from(data) : Float32Array.from(data) },
+    ]),
   );
   const { y, gradient } = program.run(...split(arrays, (name) => inputs[name]!.whole === true));
   try {

@@ -6,19 +6,20 @@ let slots: { readonly size: number } | null = null;
 async function slotTable(): Promise<{ readonly size: number }> {
   if (slots) return slots;
   await startArrays();
-  const original = Map.prototype.set;
-  let found: Map<unknown, unknown> | null = null;
-  Map.prototype.set = function (this: Map<unknown, unknown>, key: unknown, value: unknown) {
-    if (typeof value === "object" && value !== null && "ptr" in value && "size" in value && "ref" in value) found = this;
-    return original.call(this, key, value);
+  const found: Map<unknown, unknown>[] = [];
+  const set = Object.getOwnPropertyDescriptor(Map.prototype, "set")!;
+  const spy = function (this: Map<unknown, unknown>, key: unknown, value: unknown): unknown {
+    if (typeof value === "object" && value !== null && "ptr" in value && "size" in value && "ref" in value) found.push(this);
+    return (set.value as (key: unknown, value: unknown) => unknown).call(this, key, value);
   };
+  Object.defineProperty(Map.prototype, "set", { ...set, value: spy });
   try {
     upload({ shape: [1000], data: Float32Array.from({ length: 1000 }, (_, i) => i) }).dispose();
   } finally {
-    Map.prototype.set = original;
+    Object.defineProperty(Map.prototype, "set", set);
   }
-  if (!found) throw new Error("The table of live buffers was not found: the array library's internals have changed.");
-  return (slots = found);
+  if (!found[0]) throw new Error("The table of live buffers was not found: the array library's internals have changed.");
+  return (slots = found[0]);
 }
 
 /** Number of live device buffers (wasm). Buffers of fewer than about 128 equal numbers may not count: test with 1000 elements. */

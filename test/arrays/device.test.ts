@@ -1,0 +1,107 @@
+import { spawnSync } from "node:child_process";
+import { expect, test } from "vitest";
+
+/** One process has one device setting, so each of these runs in its own. */
+function run(code: string): { out: string; err: string; status: number | null } {
+  const index = new URL("../../src/arrays/index.ts", import.meta.url).href;
+  const source = `import * as A from ${JSON.stringify(index)};
+    const attempt = async (f) => { try { return await f(); } catch (e) { return e.code + ": " + e.message; } };
+    const print = (x) => console.log(JSON.stringify(x));
+    ${code}`;
+  const { stdout, stderr, status } = spawnSync(process.execPath, ["--input-type=module", "--no-warnings", "--eval", source], {
+    encoding: "utf8",
+    timeout: 60_000,
+  });
+  return { out: stdout.trim(), err: stderr.trim(), status };
+}
+
+const work = `
+  const square = A.compile((x) => { const y = A.matmul(x, x); return { y, total: A.tanh(y).sum() }; });
+  const x = A.upload({ shape: [128, 128], data: Float32Array.from({ length: 128 * 128 }, (_, i) => Math.sin(i)) });
+  const { y, total } = square.run(x);
+  print([...(await total.read())]);
+`;
+
+test("two threads give the bits of one thread, and the process ends by itself", () => {
+  const [one, two] = [1, 2].map((threads) =>
+    run(`await A.startArrays({ threads: ${threads} }); print(A.arraysDevice().threads); print(typeof Worker === "function"); ${work}`),
+  ) as [ReturnType<typeof run>, ReturnType<typeof run>];
+  expect([one.err, two.err, one.status, two.status]).toEqual(["", "", 0, 0]);
+  const [lines, others] = [one.out.split("\n"), two.out.split("\n")];
+  expect([lines[0], others[0], others[1]]).toEqual(["1", "2", "true"]);
+  expect(others[2]).toBe(lines[2]);
+});
+
+test("reading on the calling thread: the same numbers, and a clear error before the rest is settled", () => {
+  const { out, err, status } = run(`await A.startArrays({ threads: 2 }); ${work}
+    await A.settle([y]);
+    const next = square.run(y);
+    print([...(await next.total.read({ onThisThread: true }))]);
+    const again = square.run(y);
+    print([...(await again.total.read())]);
+    const big = A.upload({ shape: [512, 512], data: new Float32Array(512 * 512).fill(0.01) });
+    const slow = square.run(big), waiting = slow.y.read(), late = square.run(slow.y);
+    await Promise.resolve();
+    print(await attempt(() => late.total.read({ onThisThread: true }).then(() => "read")));
+    await waiting;`);
+  expect([err, status]).toEqual(["", 0]);
+  const [, alone, together, early] = out.split("\n");
+  expect(alone).toBe(together);
+  expect(early).toMatch(/"(usage: read on this thread: .*settle|read)/);
+});
+
+test("a thread that dies is reported by the next read, which does not hang", () => {
+  const { out, status } = run(`await A.startArrays({ threads: 2 });
+    const { Worker: Pool } = globalThis, { postMessage } = Pool.prototype;
+    Pool.prototype.postMessage = function (message) {
+      return postMessage.call(this, message.type === "kernel" ? { ...message, module: null } : message);
+    };
+    print(await attempt(async () => { ${work} }));
+    Pool.prototype.postMessage = postMessage;
+    print(await attempt(async () => { ${work} }));`);
+  expect(status).toBe(0);
+  for (const line of out.split("\n")) expect(line).toMatch(/^"internal: A thread of the array library failed \(.+\); use threads: 1\./);
+});
+
+test("another setting in the same process is refused; the same one is fine", () => {
+  const { out } = run(`await A.startArrays(); await A.startArrays({ device: "wasm", threads: 1 });
+    print(await attempt(() => A.startArrays({ threads: 2 })));`);
+  expect(JSON.parse(out)).toMatch(/^usage: startArrays: arrays run on wasm with 1 thread\(s\) already/);
+});
+
+test("options are checked", () => {
+  const { out } = run(
+    `print(await attempt(() => A.startArrays({ device: "gpu" }))); print(await attempt(() => A.startArrays({ threads: 0.5 })));`,
+  );
+  expect(out).toMatch(/usage: startArrays: device \\"gpu\\" is not known; choose \\"wasm\\" or \\"webgpu\\"/);
+  expect(out).toMatch(/threads must be a whole number from 1, not 0.5/);
+});
+
+test("WebGPU without its package: what to install, and wasm still starts afterwards", () => {
+  const { out, status } = run(`let installed = true;
+    try { import.meta.resolve("webgpu", import.meta.url); await import("webgpu"); } catch { installed = false; }
+    print(installed ? "installed" : await attempt(() => A.startArrays({ device: "webgpu" })));
+    if (!installed) { await A.startArrays(); ${work} }`);
+  expect(status).toBe(0);
+  expect(out).toMatch(
+    /^"(missing-dependency: WebGPU under Node needs an optional package: npm install webgpu@0\.6\.2 \(or use device: \\"wasm\\"\)|installed)/,
+  );
+});
+
+test("the host kernel never loads the array library, and compiling says what to call", () => {
+  const { out } = run(`import { registerHooks } from "node:module";
+    let loaded = [];
+    registerHooks({ resolve(specifier, context, next) { loaded.push(specifier); return next(specifier, context); } });
+    const r = A.valueAndGradient(({ x }) => ({ value: A.softplus(x).sum() }), { x: A.host([0, 1], [2]) });
+    print(A.values(r.gradient.x)[0]);
+    print(await attempt(() => A.compile((x) => x).run(1)));
+    print(await attempt(() => A.upload({ shape: [1], data: Float32Array.of(1) })));
+    print(loaded.filter((name) => name.includes("jax")));
+    await A.startArrays();
+    print(loaded.filter((name) => name.includes("jax")));`);
+  const lines = out.split("\n").map((line) => JSON.parse(line) as unknown);
+  expect(lines[0]).toBe(0.5);
+  for (const line of lines.slice(1, 3)) expect(line).toMatch(/usage: Call `await startArrays\(\)` before/);
+  expect(lines[3]).toEqual([]);
+  expect(lines[4]).toEqual(["@jax-js/jax"]);
+});
