@@ -75,7 +75,7 @@ export interface Measured {
   readonly sampling: number;
   /** CPU milliseconds a step, two calls. */
   readonly ragged: number;
-  /** MiB that the process grew by between a fifth of the steps and the last one. */
+  /** MiB that the process grew by over the steps, after as many to settle. */
   readonly growth: number;
 }
 
@@ -95,10 +95,7 @@ export async function measure(plan: Plan, tell: (what: string) => void): Promise
   tell("matrix product");
   const product = await matrixProduct(plan);
   const { engine, dispose } = await engineOf(plan.model);
-  const dense = await batch(
-    engine,
-    Array.from({ length: plan.rows }, () => plan.tokens),
-  );
+  const dense = await batch(engine, Array<number>(plan.rows).fill(plan.tokens));
   tell("one-call step");
   const one = await cpuMilliseconds(plan.repeats, () => take(engine, dense, imitation));
   tell("two-call step");
@@ -200,18 +197,16 @@ async function raggedStep(plan: Plan): Promise<number> {
   return milliseconds;
 }
 
+/** Over the second half of twice the steps: in the first the garbage collector settles on the size of its heap. */
 async function memoryGrowth({ memory: { model, rows, tokens, steps } }: Plan): Promise<number> {
   const { engine, dispose } = await engineOf(model);
-  const examples = await batch(
-    engine,
-    Array.from({ length: rows }, () => tokens),
-  );
-  let start = 0;
-  for (let i = 1; i <= steps; i++) {
+  const examples = await batch(engine, Array<number>(rows).fill(tokens));
+  let settled = 0;
+  for (let i = 0; i < 2 * steps; i++) {
+    if (i === steps) settled = process.memoryUsage().rss;
     await take(engine, examples, surrogate);
-    if (i === Math.ceil(steps / 5)) start = process.memoryUsage().rss;
   }
-  const growth = process.memoryUsage().rss - start;
+  const growth = process.memoryUsage().rss - settled;
   dispose();
   return growth / 2 ** 20;
 }

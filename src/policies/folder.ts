@@ -5,15 +5,19 @@ import { GuerdonError } from "../error.ts";
  * browser, where a folder is one clear error.
  */
 
-type NodeFiles = typeof import("node:fs/promises") & Pick<typeof import("node:path"), "join">;
+type NodeFiles = typeof import("node:fs/promises") & { readonly join: (folder: string, name: string) => string };
 
 async function nodeFiles(folder: string): Promise<NodeFiles> {
   try {
-    return { ...(await import("node:fs/promises")), join: (await import("node:path")).join };
+    const path = await import("node:path");
+    return { ...(await import("node:fs/promises")), join: (folder, name) => path.join(folder, name) };
   } catch (cause) {
     throw new GuerdonError("unsupported", `${folder}: model folders can be read and written in Node only.`, { cause });
   }
 }
+
+/** What a caught error says. */
+export const because = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
 
 /** Whether an error of a file operation says that the file or folder is not there. */
 const missing = (error: unknown): boolean =>
@@ -26,7 +30,7 @@ export async function readOptional(folder: string, name: string): Promise<Uint8A
     return await files.readFile(files.join(folder, name));
   } catch (cause) {
     if (missing(cause)) return null;
-    throw new GuerdonError("io", `${files.join(folder, name)} cannot be read: ${cause instanceof Error ? cause.message : cause}`, {
+    throw new GuerdonError("io", `${files.join(folder, name)} cannot be read: ${because(cause)}`, {
       cause,
     });
   }
@@ -79,7 +83,7 @@ export async function readFields(folder: string, name: string): Promise<Fields |
   try {
     value = JSON.parse(new TextDecoder().decode(bytes));
   } catch (cause) {
-    throw new GuerdonError("input", `${file} is not JSON: ${cause instanceof Error ? cause.message : cause}`, { cause });
+    throw new GuerdonError("input", `${file} is not JSON: ${because(cause)}`, { cause });
   }
   if (!isRecord(value)) throw new GuerdonError("input", `${file} must hold a JSON object.`);
   return fields(file, value);
@@ -102,11 +106,13 @@ export const isRecord = (value: unknown): value is Readonly<Record<string, unkno
  */
 export async function writeFiles(folder: string, contents: Readonly<Record<string, Uint8Array | string>>): Promise<void> {
   const files = await nodeFiles(folder);
-  const temporary = (name: string) => files.join(folder, `.${name}.partial`);
+  const begun: { readonly from: string; readonly to: string }[] = [];
   try {
     await files.mkdir(folder, { recursive: true });
     for (const [name, content] of Object.entries(contents)) {
-      const file = await files.open(temporary(name), "w");
+      const from = files.join(folder, `.${name}.partial`);
+      const file = await files.open(from, "w");
+      begun.push({ from, to: files.join(folder, name) });
       try {
         await file.writeFile(content);
         await file.sync();
@@ -114,10 +120,10 @@ export async function writeFiles(folder: string, contents: Readonly<Record<strin
         await file.close();
       }
     }
-    for (const name of Object.keys(contents)) await files.rename(temporary(name), files.join(folder, name));
+    for (const { from, to } of begun) await files.rename(from, to);
   } catch (cause) {
-    for (const name of Object.keys(contents)) await files.rm(temporary(name), { force: true });
-    throw new GuerdonError("io", `${folder} cannot be written: ${cause instanceof Error ? cause.message : cause}`, { cause });
+    for (const { from } of begun) await files.rm(from, { force: true });
+    throw new GuerdonError("io", `${folder} cannot be written: ${because(cause)}`, { cause });
   }
 }
 

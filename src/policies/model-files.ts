@@ -112,20 +112,23 @@ export async function writeModel(
       const content = await readOptional(options.like, name);
       if (content) files[name] = content;
     }
-    files["config.json"] = jsonText(await configLike(options.like, model));
+    files["config.json"] = await configLike(options.like, model);
   }
   await writeFiles(folder, files);
 }
 
-/** The config.json of another folder, after a check that it describes this model. */
-async function configLike(folder: string, model: TransformerConfig): Promise<Record<string, unknown>> {
+/**
+ * Text of the config.json of another folder, after a check that it describes this model. It stays as it is but for the tensors' type,
+ * because a JSON parser loses the difference of 8.0 and 8, on which transformers insists.
+ */
+async function configLike(folder: string, model: TransformerConfig): Promise<string> {
   const config = await requireFields(folder, "config.json");
   const { valueHead: _, scoreHead: __, ...wanted } = model;
   for (const [name, value] of Object.entries(fromHuggingFace(config)))
     if (JSON.stringify(value) !== JSON.stringify(wanted[name as keyof typeof wanted]))
       throw new GuerdonError("usage", `writeModel: the model of ${config.file} differs from this one in ${name}.`);
-  const { dtype: ___, ...kept } = config.all;
-  return { ...kept, torch_dtype: "float32" };
+  const text = new TextDecoder().decode((await readOptional(folder, "config.json")) ?? undefined);
+  return text.replaceAll(/("(?:torch_)?dtype"\s*:\s*)"[^"]*"/g, '$1"float32"');
 }
 
 /** Parameters with W + alpha / rank x B A in place of each adapted W. */

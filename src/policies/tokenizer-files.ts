@@ -1,5 +1,5 @@
 import { GuerdonError } from "../error.ts";
-import { isRecord, readFields, requireFields } from "./folder.ts";
+import { because, isRecord, readFields, requireFields } from "./folder.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /**
@@ -21,7 +21,7 @@ export async function readTokenizer(folder: string): Promise<Tokenizer> {
     try {
       return new HuggingFaceTokenizer(json.all, config?.all ?? {});
     } catch (cause) {
-      throw new GuerdonError("input", `${json.file} cannot be used: ${cause instanceof Error ? cause.message : cause}`, { cause });
+      throw new GuerdonError("input", `${json.file} cannot be used: ${because(cause)}`, { cause });
     }
   })();
   let vocabulary = 0;
