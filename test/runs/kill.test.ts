@@ -10,6 +10,7 @@ import { diskFiles } from "../../src/training/runs/files.ts";
 import { readMetrics, readRollouts } from "../../src/training/runs/read.ts";
 import { watched } from "./faults.ts";
 import { tinyRun } from "./tiny-run.ts";
+import { tinyTrain } from "./tiny-train.ts";
 
 const root = mkdtempSync(join(tmpdir(), "guerdon-kill-"));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -30,10 +31,14 @@ function remains(directory: string) {
   };
 }
 
-async function killed(directory: string, at: number): Promise<void> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, "kill-child.ts"), directory, String(at), String(steps)], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
+async function killed(directory: string, at: number, program = "kill-child.ts"): Promise<void> {
+  const child = spawn(
+    process.execPath,
+    ["--conditions=guerdon-source", join(import.meta.dirname, program), directory, String(at), String(steps)],
+    {
+      stdio: ["ignore", "ignore", "pipe"],
+    },
+  );
   let said = "";
   child.stderr.on("data", (data) => (said += String(data)));
   const [, signal] = (await once(child, "exit")) as [number | null, string | null];
@@ -67,4 +72,22 @@ test("killed again and again, a run still ends where the uninterrupted one does"
   for (let at = 25; at < 60; at += 7) await killed(directory, at);
   await tinyRun(directory, { steps });
   expect(remains(directory)).toEqual(remains(join(root, "whole")));
+});
+
+test("train with a transformer, killed six times on its way: metrics and weights of the uninterrupted run, bit by bit", async () => {
+  const whole = join(root, "train-whole");
+  const directory = join(root, "train-killed");
+  const weights = await tinyTrain(whole);
+  const rng = stream(2, "kill points of train");
+  // A step is about 30 calls, most of them for its checkpoint; starting takes about 15.
+  for (let i = 0; i < 6; i++) await killed(directory, 45 + Math.floor(rng() * 45), "kill-train-child.ts");
+  const before = readMetrics(directory).length;
+  expect(before).toBeGreaterThan(0);
+  expect(await tinyTrain(directory)).toEqual(weights);
+  const expected = readMetrics(whole).map(({ clock: _, ...row }) => row);
+  expect(before).toBeLessThan(expected.length);
+  expect(readMetrics(directory).map(({ clock: _, ...row }) => row)).toEqual(expected);
+  expect(readRollouts(directory)).toEqual(readRollouts(whole));
+  expect(expected.at(-1)).toMatchObject({ kind: "evaluation", step: 18 });
+  expect(expected.filter((row) => row.phase === "GRPO" && (row.values["gradientNorm"] ?? 0) > 0).length).toBeGreaterThan(5);
 });
