@@ -26,17 +26,36 @@ export interface ExtraColumns {
 export function examples<X>(table: Scored<X>, columns: ExtraColumns = {}): Examples<X> {
   const { rollouts } = table;
   checkFinite(table.reward, "reward");
-  const mask = flatten("mask", rollouts.map((r) => r.mask), rollouts);
-  const token: Record<string, Float32Array> = { behaviour: flatten("behaviour", rollouts.map((r) => r.behaviourLogProbs), rollouts) };
+  const mask = flatten(
+    "mask",
+    rollouts.map((r) => r.mask),
+    rollouts,
+  );
+  const token: Record<string, Float32Array> = {
+    behaviour: flatten(
+      "behaviour",
+      rollouts.map((r) => r.behaviourLogProbs),
+      rollouts,
+    ),
+  };
   const ragged: Record<string, Ragged> = { ...table.token, ...columns.token };
   if (columns.advantage !== undefined) ragged["advantage"] = onActions(columns.advantage, rollouts);
   for (const [name, values] of Object.entries(ragged)) token[name] = flatten(name, values, rollouts);
 
   const row: Record<string, Float32Array> = {};
   for (const [name, values] of Object.entries(columns.row ?? {})) row[name] = rowColumn(name, values, rollouts.length);
-  const weight = columns.weight === undefined ? new Float32Array(rollouts.length).fill(1) : rowColumn("weight", columns.weight, rollouts.length);
+  const weight =
+    columns.weight === undefined ? new Float32Array(rollouts.length).fill(1) : rowColumn("weight", columns.weight, rollouts.length);
   const origin = originOf(rollouts);
-  return { rows: rollouts.map((r) => r.row), offsets: offsetsOf(rollouts.map((r) => r.mask.length)), mask, weight, token, row, ...(origin && { origin }) };
+  return {
+    rows: rollouts.map((r) => r.row),
+    offsets: offsetsOf(rollouts.map((r) => r.mask.length)),
+    mask,
+    weight,
+    token,
+    row,
+    ...(origin && { origin }),
+  };
 }
 
 /**
@@ -54,9 +73,11 @@ export function demonstrations<X extends { readonly actions: ArrayLike<unknown> 
   const offsets = offsetsOf(counts);
   const mask = new Float32Array(offsets[rows.length]!).fill(1);
   if (options.mask !== undefined) {
-    if (options.mask.length !== rows.length) throw new GuerdonError("input", `${options.mask.length} masks for ${rows.length} demonstrations`);
+    if (options.mask.length !== rows.length)
+      throw new GuerdonError("input", `${options.mask.length} masks for ${rows.length} demonstrations`);
     for (const [i, own] of options.mask.entries()) {
-      if (own.length !== counts[i]) throw new GuerdonError("input", `the mask of row ${i} has ${own.length} numbers; the row has ${counts[i]} actions`);
+      if (own.length !== counts[i])
+        throw new GuerdonError("input", `the mask of row ${i} has ${own.length} numbers; the row has ${counts[i]} actions`);
       mask.set(own, offsets[i]!);
     }
   }
@@ -66,18 +87,24 @@ export function demonstrations<X extends { readonly actions: ArrayLike<unknown> 
 /** One number a rollout as one number an action. */
 function onActions(advantage: Column | Ragged, rollouts: readonly Rollout<unknown>[]): Ragged {
   if (!(advantage instanceof Float64Array)) return advantage;
-  if (advantage.length !== rollouts.length) throw new GuerdonError("input", `${advantage.length} advantages for ${rollouts.length} rollouts`);
+  if (advantage.length !== rollouts.length)
+    throw new GuerdonError("input", `${advantage.length} advantages for ${rollouts.length} rollouts`);
   checkFinite(advantage, "advantage");
   return rollouts.map((r, i) => new Float64Array(r.mask.length).fill(advantage[i]!));
 }
 
 function flatten(name: string, values: Ragged, rollouts: readonly Rollout<unknown>[]): Float32Array {
-  if (values.length !== rollouts.length) throw new GuerdonError("input", `the token column ${name} has ${values.length} rows; there are ${rollouts.length} rollouts`);
+  if (values.length !== rollouts.length)
+    throw new GuerdonError("input", `the token column ${name} has ${values.length} rows; there are ${rollouts.length} rollouts`);
   const offsets = offsetsOf(rollouts.map((r) => r.mask.length));
   const out = new Float32Array(offsets[rollouts.length]!);
   for (const [i, { mask }] of rollouts.entries()) {
     const own = values[i]!;
-    if (own.length !== mask.length) throw new GuerdonError("input", `the token column ${name} has ${own.length} numbers in row ${i}; the rollout has ${mask.length} actions`);
+    if (own.length !== mask.length)
+      throw new GuerdonError(
+        "input",
+        `the token column ${name} has ${own.length} numbers in row ${i}; the rollout has ${mask.length} actions`,
+      );
     for (let j = 0; j < mask.length; j++) {
       if (mask[j] === 0) continue;
       if (!Number.isFinite(own[j]!)) throw new GuerdonError("non-finite", `the token column ${name} is ${own[j]} in row ${i}, action ${j}`);
@@ -88,7 +115,8 @@ function flatten(name: string, values: Ragged, rollouts: readonly Rollout<unknow
 }
 
 function rowColumn(name: string, values: Column, length: number): Float32Array {
-  if (values.length !== length) throw new GuerdonError("input", `the row column ${name} has ${values.length} numbers; there are ${length} rollouts`);
+  if (values.length !== length)
+    throw new GuerdonError("input", `the row column ${name} has ${values.length} numbers; there are ${length} rollouts`);
   checkFinite(values, name);
   return Float32Array.from(values);
 }
@@ -107,7 +135,8 @@ function originOf(rollouts: readonly Rollout<unknown>[]): Examples["origin"] {
   const { engine } = first.sampling;
   const { weightsVersion } = first;
   const same = rollouts.every(
-    ({ sampling: s, weightsVersion: version }) => s.engine === engine && version === weightsVersion && s.temperature === 1 && s.topK === 0 && s.topP === 1,
+    ({ sampling: s, weightsVersion: version }) =>
+      s.engine === engine && version === weightsVersion && s.temperature === 1 && s.topK === 0 && s.topP === 1,
   );
   return same ? { engine, weightsVersion } : undefined;
 }

@@ -20,7 +20,8 @@ export function center(x: Column, key: Key, against: Key = key): Column {
   for (const [name, rows] of groups) means.set(name, meanOf(x, rows));
   return x.map((value, i) => {
     const mean = means.get(against[i]!);
-    if (mean === undefined) throw new GuerdonError("input", `row ${i} is to be compared with the rows of key ${against[i]}, and there are none`);
+    if (mean === undefined)
+      throw new GuerdonError("input", `row ${i} is to be compared with the rows of key ${against[i]}, and there are none`);
     return value - mean;
   });
 }
@@ -104,7 +105,8 @@ export function rowsByKey(key: Key): Map<number, number[]> {
 
 /** Throws where a number is not finite, naming its row. */
 export function checkFinite(x: ArrayLike<number>, what: string): void {
-  for (let i = 0; i < x.length; i++) if (!Number.isFinite(x[i]!)) throw new GuerdonError("non-finite", `the ${what} of row ${i} is ${x[i]}`);
+  for (let i = 0; i < x.length; i++)
+    if (!Number.isFinite(x[i]!)) throw new GuerdonError("non-finite", `the ${what} of row ${i} is ${x[i]}`);
 }
 
 /** Mean as an offset from the first value, so that the mean of equal values is exactly that value. */
@@ -122,4 +124,5 @@ function deviationOf(x: Column, rows: readonly number[], ddof: number): number {
   return Math.sqrt(total / (rows.length - ddof));
 }
 
-const lengths = (x: Column, key: Key): GuerdonError => new GuerdonError("input", `${x.length} values and ${key.length} keys: one key a row is needed`);
+const lengths = (x: Column, key: Key): GuerdonError =>
+  new GuerdonError("input", `${x.length} values and ${key.length} keys: one key a row is needed`);

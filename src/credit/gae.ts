@@ -21,20 +21,25 @@ export interface GaeInput {
 export function gae({ rewards, values, mask, discount, lambda, after }: GaeInput): { advantage: Float64Array; returns: Float64Array } {
   const length = rewards.length;
   if (values.length !== length || mask.length !== length)
-    throw new GuerdonError("input", `gae needs one value and one mask entry a reward: ${length} rewards, ${values.length} values, ${mask.length} mask entries`);
+    throw new GuerdonError(
+      "input",
+      `gae needs one value and one mask entry a reward: ${length} rewards, ${values.length} values, ${mask.length} mask entries`,
+    );
   const advantage = new Float64Array(length);
   const returns = new Float64Array(length);
   let nextValue = after;
   let nextAdvantage = 0;
   for (let t = length - 1; t >= 0; t--) {
     if (mask[t] === 0) {
-      if (rewards[t] !== 0) throw new GuerdonError("input", `action ${t} is masked and has the reward ${rewards[t]}: put it on the action that earned it`);
+      if (rewards[t] !== 0)
+        throw new GuerdonError("input", `action ${t} is masked and has the reward ${rewards[t]}: put it on the action that earned it`);
       continue;
     }
     const delta = rewards[t]! + discount * nextValue - values[t]!;
     nextAdvantage = delta + discount * lambda * nextAdvantage;
     nextValue = values[t]!;
-    if (!Number.isFinite(nextAdvantage)) throw new GuerdonError("non-finite", `the advantage of action ${t} is ${nextAdvantage} (reward ${rewards[t]}, value ${values[t]})`);
+    if (!Number.isFinite(nextAdvantage))
+      throw new GuerdonError("non-finite", `the advantage of action ${t} is ${nextAdvantage} (reward ${rewards[t]}, value ${values[t]})`);
     advantage[t] = nextAdvantage;
     returns[t] = nextAdvantage + nextValue;
   }

@@ -27,7 +27,8 @@ type Both = Pick<Examples<unknown>, "rows" | "offsets" | "mask" | "token">;
  */
 export function gapWeights(examples: Both, options: GapOptions): Float32Array {
   const { level, kind, high, low = 0 } = options;
-  if (!(high > 0 && low >= 0 && low < high)) throw new GuerdonError("usage", `the range of trusted ratios must be 0 <= low < high; it is ${low} to ${high}`);
+  if (!(high > 0 && low >= 0 && low < high))
+    throw new GuerdonError("usage", `the range of trusted ratios must be 0 <= low < high; it is ${low} to ${high}`);
   if (kind === "truncated" && low > 0) throw new GuerdonError("usage", `"truncated" has no lower end; use "masked"`);
   const weigh = (ratio: number): number => (kind === "truncated" ? Math.min(ratio, high) : ratio < low || ratio > high ? 0 : ratio);
   const out = new Float32Array(examples.mask.length);
@@ -66,7 +67,10 @@ export function gapSummary(examples: Both): { readonly mean: number; readonly ma
 function eachGap(examples: Both, visit: (row: number, cells: readonly number[], gaps: readonly number[]) => void): void {
   const { old, behaviour } = examples.token;
   if (old === undefined || behaviour === undefined)
-    throw new GuerdonError("input", `the gap needs the token columns old and behaviour; the examples have ${Object.keys(examples.token).join(", ") || "none"}`);
+    throw new GuerdonError(
+      "input",
+      `the gap needs the token columns old and behaviour; the examples have ${Object.keys(examples.token).join(", ") || "none"}`,
+    );
   for (let row = 0; row < examples.rows.length; row++) {
     const cells: number[] = [];
     const gaps: number[] = [];
@@ -74,7 +78,10 @@ function eachGap(examples: Both, visit: (row: number, cells: readonly number[], 
       if (examples.mask[cell] === 0) continue;
       const gap = old[cell]! - behaviour[cell]!;
       if (!Number.isFinite(gap))
-        throw new GuerdonError("non-finite", `row ${row}, action ${cell - examples.offsets[row]!}: old is ${old[cell]} and behaviour ${behaviour[cell]}`);
+        throw new GuerdonError(
+          "non-finite",
+          `row ${row}, action ${cell - examples.offsets[row]!}: old is ${old[cell]} and behaviour ${behaviour[cell]}`,
+        );
       cells.push(cell);
       gaps.push(gap);
     }

@@ -51,7 +51,14 @@ export function convention(name: ConventionName, { maxActions }: { readonly maxA
     case "trl":
       return { ...common, name, scale: { ddof: 1, epsilon: 1e-4 }, aggregation: "token-mean", source: "TRL, GRPOConfig defaults" };
     case "verl":
-      return { ...common, name, scale: { ddof: 1, epsilon: 1e-6 }, aggregation: "token-mean", dualClip: 3, source: "verl, GRPO and actor defaults" };
+      return {
+        ...common,
+        name,
+        scale: { ddof: 1, epsilon: 1e-6 },
+        aggregation: "token-mean",
+        dualClip: 3,
+        source: "verl, GRPO and actor defaults",
+      };
     case "dr-grpo":
       return { ...common, name, scale: null, aggregation: "row-sum", divisor: maxActions, source: "arXiv 2503.20783" };
     case "dapo":

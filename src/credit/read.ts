@@ -13,7 +13,12 @@ import type { Scored } from "./scored.ts";
  */
 export async function withOutput<X>(x: Examples<X>, name: string, reader: Reader<X>, output: string): Promise<Examples<X>>;
 export async function withOutput<X>(x: Scored<X>, name: string, reader: Reader<X>, output: string): Promise<Scored<X>>;
-export async function withOutput<X>(x: Examples<X> | Scored<X>, name: string, reader: Reader<X>, output: string): Promise<Examples<X> | Scored<X>> {
+export async function withOutput<X>(
+  x: Examples<X> | Scored<X>,
+  name: string,
+  reader: Reader<X>,
+  output: string,
+): Promise<Examples<X> | Scored<X>> {
   const rows = "rollouts" in x ? x.rollouts.map((r) => r.row) : x.rows;
   const masks = "rollouts" in x ? x.rollouts.map((r) => r.mask) : rows.map((_, i) => x.mask.subarray(x.offsets[i]!, x.offsets[i + 1]!));
   const answer = rows.length === 0 ? [] : (await reader.forward(rows, [output]))[output];
@@ -21,10 +26,12 @@ export async function withOutput<X>(x: Examples<X> | Scored<X>, name: string, re
   if (answer.length !== rows.length) throw new GuerdonError("input", `the reader gave ${answer.length} rows for ${rows.length}`);
   const columns = answer.map((numbers, i) => {
     const mask = masks[i]!;
-    if (numbers.length !== mask.length) throw new GuerdonError("input", `the reader gave ${numbers.length} numbers for the ${mask.length} actions of row ${i}`);
+    if (numbers.length !== mask.length)
+      throw new GuerdonError("input", `the reader gave ${numbers.length} numbers for the ${mask.length} actions of row ${i}`);
     return numbers.map((value, j) => {
       if (mask[j] === 0) return 0;
-      if (!Number.isFinite(value)) throw new GuerdonError("non-finite", `the ${output} for the column ${name} is ${value} in row ${i}, action ${j}`);
+      if (!Number.isFinite(value))
+        throw new GuerdonError("non-finite", `the ${output} for the column ${name} is ${value} in row ${i}, action ${j}`);
       return value;
     });
   });

@@ -15,7 +15,8 @@ export function select<X>(examples: Examples<X>, keepRows: ArrayLike<number>): E
   const keep = Array.from(keepRows);
   const place = new Map<number, number>();
   for (const [to, from] of keep.entries()) {
-    if (!Number.isInteger(from) || from < 0 || from >= examples.rows.length) throw new GuerdonError("usage", `${from} is not a row: there are ${examples.rows.length}`);
+    if (!Number.isInteger(from) || from < 0 || from >= examples.rows.length)
+      throw new GuerdonError("usage", `${from} is not a row: there are ${examples.rows.length}`);
     if (place.has(from)) throw new GuerdonError("usage", `row ${from} is selected twice`);
     place.set(from, to);
   }
@@ -47,10 +48,12 @@ export function select<X>(examples: Examples<X>, keepRows: ArrayLike<number>): E
  * @param tokenWeights one number a cell, not negative
  */
 export function reweight<X>(examples: Examples<X>, tokenWeights: ArrayLike<number>): Examples<X> {
-  if (tokenWeights.length !== examples.mask.length) throw new GuerdonError("input", `${tokenWeights.length} token weights for ${examples.mask.length} cells`);
+  if (tokenWeights.length !== examples.mask.length)
+    throw new GuerdonError("input", `${tokenWeights.length} token weights for ${examples.mask.length} cells`);
   const mask = examples.mask.map((m, k) => {
     const weight = tokenWeights[k]!;
-    if (!(weight >= 0 && Number.isFinite(weight))) throw new GuerdonError("non-finite", `the token weight of cell ${k} is ${weight}; it must be finite and not negative`);
+    if (!(weight >= 0 && Number.isFinite(weight)))
+      throw new GuerdonError("non-finite", `the token weight of cell ${k} is ${weight}; it must be finite and not negative`);
     return m * weight;
   });
   return { ...examples, mask };
@@ -84,7 +87,10 @@ export function minibatches<X>(examples: Examples<X>, count: number, rng: Rng): 
   });
 }
 
-function mapColumns(columns: Readonly<Record<string, Float32Array>>, f: (column: Float32Array) => Float32Array): Record<string, Float32Array> {
+function mapColumns(
+  columns: Readonly<Record<string, Float32Array>>,
+  f: (column: Float32Array) => Float32Array,
+): Record<string, Float32Array> {
   return Object.fromEntries(Object.entries(columns).map(([name, column]) => [name, f(column)]));
 }
 
@@ -92,7 +98,8 @@ function mapColumns(columns: Readonly<Record<string, Float32Array>>, f: (column:
 function takeSets(sets: Sets, which: readonly number[]): Sets {
   const { size } = sets;
   const each = (column: Float32Array): Float32Array => Float32Array.from(which, (s) => column[s]!);
-  const members = (column: Float32Array): Float32Array => Float32Array.from(which.flatMap((s) => [...column.subarray(s * size, (s + 1) * size)]));
+  const members = (column: Float32Array): Float32Array =>
+    Float32Array.from(which.flatMap((s) => [...column.subarray(s * size, (s + 1) * size)]));
   return {
     size,
     members: Int32Array.from(which.flatMap((s) => [...sets.members.subarray(s * size, (s + 1) * size)])),

@@ -57,7 +57,8 @@ export interface ListOptions {
  */
 export function lists<X>(table: Scored<X>, options: ListOptions = {}): Examples<X> | null {
   const { temperature } = options;
-  if (temperature !== undefined && !(temperature > 0)) throw new GuerdonError("usage", `temperature must be positive; it is ${temperature}`);
+  if (temperature !== undefined && !(temperature > 0))
+    throw new GuerdonError("usage", `temperature must be positive; it is ${temperature}`);
   const score = penalised(table, 0);
   const found = [...rowsByKey(table.keys.group).values()].filter((rows) => rows.length >= 2).map((rows) => byScore(rows, score));
   const size = Math.max(0, ...found.map((rows) => rows.length));
@@ -84,7 +85,9 @@ function pairsOf(rows: readonly number[], score: Column, rule: PairRule): (reado
       return lower.length === 0 ? [] : [[best, lower[below(rule.rng, lower.length)]!]];
     case "margin":
       return atMost(
-        order.flatMap((i, k) => order.slice(k + 1).flatMap((j) => (score[i]! > score[j]! && score[i]! - score[j]! >= rule.margin ? [[i, j] as const] : []))),
+        order.flatMap((i, k) =>
+          order.slice(k + 1).flatMap((j) => (score[i]! > score[j]! && score[i]! - score[j]! >= rule.margin ? [[i, j] as const] : [])),
+        ),
         rule,
       );
     case "accepted-rejected": {
@@ -98,7 +101,8 @@ function pairsOf(rows: readonly number[], score: Column, rule: PairRule): (reado
   }
 }
 
-const atMost = <T>(all: readonly T[], limit: AtMost): T[] => (limit.perTask === undefined ? [...all] : shuffled(all, limit.rng).slice(0, limit.perTask));
+const atMost = <T>(all: readonly T[], limit: AtMost): T[] =>
+  limit.perTask === undefined ? [...all] : shuffled(all, limit.rng).slice(0, limit.perTask);
 
 /** Best first; equal scores in the order of the table. */
 const byScore = (rows: readonly number[], score: Column): number[] => rows.toSorted((i, j) => score[j]! - score[i]! || i - j);
@@ -114,7 +118,11 @@ function softmax(x: readonly number[]): number[] {
   return x.map((v) => Math.exp(v - top) / total);
 }
 
-const padded = (sets: readonly (readonly number[])[], size: number, column: (rows: readonly number[]) => readonly number[]): Float32Array => {
+const padded = (
+  sets: readonly (readonly number[])[],
+  size: number,
+  column: (rows: readonly number[]) => readonly number[],
+): Float32Array => {
   const out = new Float32Array(sets.length * size);
   for (const [s, rows] of sets.entries()) out.set(column(rows), s * size);
   return out;
@@ -131,6 +139,13 @@ function withSets<X>(
   const rows = [...new Set(found.flat())].toSorted((i, j) => i - j);
   const place = new Map(rows.map((row, to) => [row, to]));
   const members = new Int32Array(found.length * size).fill(-1);
-  for (const [s, set] of found.entries()) members.set(set.map((row) => place.get(row)!), s * size);
-  return { ...select(examples(table), rows), sets: { size, members, weight: new Float32Array(found.length).fill(1), ...columns(found.flat()) } };
+  for (const [s, set] of found.entries())
+    members.set(
+      set.map((row) => place.get(row)!),
+      s * size,
+    );
+  return {
+    ...select(examples(table), rows),
+    sets: { size, members, weight: new Float32Array(found.length).fill(1), ...columns(found.flat()) },
+  };
 }

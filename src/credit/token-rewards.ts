@@ -51,7 +51,9 @@ export function gaeColumns(
   rewards: readonly Float64Array[],
   options: { readonly discount: number; readonly lambda: number },
 ): { advantage: Float64Array[]; returns: Float64Array[] } {
-  const rows = table.rollouts.map(({ mask }, i) => gae({ rewards: rewards[i]!, values: tokenColumn(table, "value")[i]!, mask, after: 0, ...options }));
+  const rows = table.rollouts.map(({ mask }, i) =>
+    gae({ rewards: rewards[i]!, values: tokenColumn(table, "value")[i]!, mask, after: 0, ...options }),
+  );
   return { advantage: rows.map((r) => r.advantage), returns: rows.map((r) => r.returns) };
 }
 
@@ -64,7 +66,8 @@ export function onTokens(spans: readonly Span[], values: ArrayLike<number>, leng
   if (spans.length !== values.length) throw new GuerdonError("input", `${values.length} values for ${spans.length} steps`);
   const out = new Float32Array(length);
   for (const [k, { from, to }] of spans.entries()) {
-    if (!(from >= 0 && from <= to && to <= length)) throw new GuerdonError("input", `step ${k} spans actions ${from} to ${to} of ${length}`);
+    if (!(from >= 0 && from <= to && to <= length))
+      throw new GuerdonError("input", `step ${k} spans actions ${from} to ${to} of ${length}`);
     out.fill(values[k]!, from, to);
   }
   return out;
@@ -83,7 +86,8 @@ export function stepTable(table: Scored<unknown>): StepTable {
   if (stepReward === undefined) throw new GuerdonError("input", "the scored rollouts have no step rewards");
   const steps = rollouts.flatMap((r, i) => {
     const own = stepReward[i]!;
-    if (own.length !== (r.steps?.length ?? 0)) throw new GuerdonError("input", `rollout ${i} has ${r.steps?.length ?? 0} steps and ${own.length} step rewards`);
+    if (own.length !== (r.steps?.length ?? 0))
+      throw new GuerdonError("input", `rollout ${i} has ${r.steps?.length ?? 0} steps and ${own.length} step rewards`);
     return Array.from(own, (reward, step) => ({ reward, rollout: i, group: keys.group[i]!, step }));
   });
   const reward = Float64Array.from(steps, (s) => s.reward);
@@ -96,7 +100,12 @@ export function stepTable(table: Scored<unknown>): StepTable {
   });
   return {
     reward,
-    keys: { rollout: Int32Array.from(steps, (s) => s.rollout), group: Int32Array.from(steps, (s) => s.group), step: Int32Array.from(steps, (s) => s.step), place },
+    keys: {
+      rollout: Int32Array.from(steps, (s) => s.rollout),
+      group: Int32Array.from(steps, (s) => s.group),
+      step: Int32Array.from(steps, (s) => s.step),
+      place,
+    },
   };
 }
 

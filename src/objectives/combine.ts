@@ -16,9 +16,11 @@ export function combine(parts: Readonly<Record<string, Objective>>, weights: Rea
   const names = Object.keys(parts);
   if (names.length === 0) throw new GuerdonError("usage", "combine needs at least one objective");
   for (const name of Object.keys(weights))
-    if (!(name in parts)) throw new GuerdonError("usage", `combine has no part ${JSON.stringify(name)} to weigh; it has ${names.join(", ")}`);
+    if (!(name in parts))
+      throw new GuerdonError("usage", `combine has no part ${JSON.stringify(name)} to weigh; it has ${names.join(", ")}`);
   const sizes = [...new Set(Object.values(parts).flatMap((part) => part.needs.setSize ?? []))];
-  if (sizes.length > 1) throw new GuerdonError("usage", `these objectives need sets of different sizes (${sizes.join(", ")}): make them two terms`);
+  if (sizes.length > 1)
+    throw new GuerdonError("usage", `these objectives need sets of different sizes (${sizes.join(", ")}): make them two terms`);
 
   const union = (of: (part: Objective) => readonly string[]): string[] => [...new Set(Object.values(parts).flatMap(of))];
   const coefficients: Record<string, number> = {};

@@ -90,11 +90,17 @@ function batchOf<X>(objective: Objective, examples: Examples<X>, layout: Layout)
   const token: Record<string, Arr> = {};
   for (const column of needs.token) {
     const data = columnOf(name, "token", column, examples.token, examples.mask.length);
-    token[column] = host(pad(data, examples, layout, (i, j, v) => `the token column ${column} is ${v} in row ${i}, action ${j}`), [rows, width]);
+    token[column] = host(
+      pad(data, examples, layout, (i, j, v) => `the token column ${column} is ${v} in row ${i}, action ${j}`),
+      [rows, width],
+    );
   }
   const row: Record<string, Arr> = {};
   for (const column of needs.row)
-    row[column] = host(finite(columnOf(name, "row", column, examples.row, rows), (i, v) => `the row column ${column} is ${v} in row ${i}`), [rows]);
+    row[column] = host(
+      finite(columnOf(name, "row", column, examples.row, rows), (i, v) => `the row column ${column} is ${v} in row ${i}`),
+      [rows],
+    );
   return { mask: host(mask, [rows, width]), weight: host(weight, [rows]), token, row, sets: setsOf(objective, examples) };
 }
 
@@ -113,7 +119,8 @@ function setsOf<X>(objective: Objective, examples: Examples<X>): Batch<string, s
   const count = sets.weight.length;
   if (!(size > 0) || members.length !== count * size)
     throw input(`the sets are inconsistent: ${count} weights, size ${size}, ${members.length} members`);
-  if (needs.setSize !== null && needs.setSize !== size) throw input(`the objective ${name} needs sets of ${needs.setSize}; the examples have sets of ${size}`);
+  if (needs.setSize !== null && needs.setSize !== size)
+    throw input(`the objective ${name} needs sets of ${needs.setSize}; the examples have sets of ${size}`);
   checkMembers(sets, examples.rows.length, needs.setSize === null ? null : name);
 
   const present = Float64Array.from(members, (m) => (m < 0 ? 0 : 1));
@@ -128,17 +135,26 @@ function setsOf<X>(objective: Objective, examples: Examples<X>): Batch<string, s
   for (const column of needs.member) {
     const data = columnOf(name, "member", column, sets.member, count * size);
     const present0 = data.map((v, k) => (members[k]! < 0 ? 0 : v));
-    member[column] = host(finite(present0, (k, v) => `the member column ${column} is ${v} in set ${Math.floor(k / size)}`), [count, size]);
+    member[column] = host(
+      finite(present0, (k, v) => `the member column ${column} is ${v} in set ${Math.floor(k / size)}`),
+      [count, size],
+    );
   }
   const set: Record<string, Arr> = {};
   for (const column of needs.set)
-    set[column] = host(finite(columnOf(name, "set", column, sets.set, count), (s, v) => `the set column ${column} is ${v} in set ${s}`), [count]);
+    set[column] = host(
+      finite(columnOf(name, "set", column, sets.set, count), (s, v) => `the set column ${column} is ${v} in set ${s}`),
+      [count],
+    );
   return {
     mask,
     weight: host(weight, [count]),
     member,
     set,
-    of: (perRow) => take(perRow.reshape([perRow.shape[0]!, 1]), indices).reshape([count, size]).mul(mask),
+    of: (perRow) =>
+      take(perRow.reshape([perRow.shape[0]!, 1]), indices)
+        .reshape([count, size])
+        .mul(mask),
   };
 }
 
@@ -164,10 +180,18 @@ function coefficientsOf(objective: Objective, overrides: Readonly<Record<string,
   return c;
 }
 
-function columnOf(objective: string, kind: string, column: string, columns: Readonly<Record<string, Float32Array>>, length: number): Float32Array {
+function columnOf(
+  objective: string,
+  kind: string,
+  column: string,
+  columns: Readonly<Record<string, Float32Array>>,
+  length: number,
+): Float32Array {
   const data = columns[column];
   if (data === undefined)
-    throw input(`the objective ${objective} needs the ${kind} column ${column}; the examples have ${Object.keys(columns).join(", ") || "none"}`);
+    throw input(
+      `the objective ${objective} needs the ${kind} column ${column}; the examples have ${Object.keys(columns).join(", ") || "none"}`,
+    );
   if (data.length !== length) throw input(`the ${kind} column ${column} has ${data.length} numbers; the examples need ${length}`);
   return data;
 }
@@ -175,7 +199,10 @@ function columnOf(objective: string, kind: string, column: string, columns: Read
 function paddedOutput<X>(objective: Objective, outputs: Outputs, name: string, examples: Examples<X>, layout: Layout): Arr {
   const perRow = outputs[name];
   if (perRow === undefined)
-    throw new GuerdonError("usage", `the objective ${objective.name} needs the output ${name}; there are ${Object.keys(outputs).join(", ") || "none"}`);
+    throw new GuerdonError(
+      "usage",
+      `the objective ${objective.name} needs the output ${name}; there are ${Object.keys(outputs).join(", ") || "none"}`,
+    );
   if (perRow.length !== layout.rows) throw input(`the output ${name} has ${perRow.length} rows; the examples have ${layout.rows}`);
   const { offsets } = examples;
   const flat = new Float32Array(examples.mask.length);
@@ -189,7 +216,12 @@ function paddedOutput<X>(objective: Objective, outputs: Outputs, name: string, e
 }
 
 /** Ragged cells as a padded table, 0 where padded or masked; a cell that counts and is not finite throws with the given sentence. */
-function pad<X>(data: Float32Array, examples: Examples<X>, layout: Layout, told?: (row: number, action: number, value: number) => string): Float64Array {
+function pad<X>(
+  data: Float32Array,
+  examples: Examples<X>,
+  layout: Layout,
+  told?: (row: number, action: number, value: number) => string,
+): Float64Array {
   const { offsets, mask } = examples;
   const table = new Float64Array(layout.rows * layout.width);
   for (let i = 0; i < layout.rows; i++) {
@@ -203,7 +235,13 @@ function pad<X>(data: Float32Array, examples: Examples<X>, layout: Layout, told?
   return table;
 }
 
-function raggedGradient<X>(objective: Objective, output: string, gradient: Float64Array, examples: Examples<X>, layout: Layout): Float32Array[] {
+function raggedGradient<X>(
+  objective: Objective,
+  output: string,
+  gradient: Float64Array,
+  examples: Examples<X>,
+  layout: Layout,
+): Float32Array[] {
   const { offsets, mask } = examples;
   return Array.from({ length: layout.rows }, (_, i) => {
     const from = offsets[i]!;
@@ -212,7 +250,9 @@ function raggedGradient<X>(objective: Objective, output: string, gradient: Float
       if (mask[from + j]! === 0) continue;
       row[j] = gradient[i * layout.width + j]!;
       if (!Number.isFinite(row[j]!))
-        throw nonFinite(`the gradient of ${objective.name} with respect to ${output} is ${gradient[i * layout.width + j]} in row ${i}, action ${j}`);
+        throw nonFinite(
+          `the gradient of ${objective.name} with respect to ${output} is ${gradient[i * layout.width + j]} in row ${i}, action ${j}`,
+        );
     }
     return row;
   });

@@ -41,7 +41,10 @@ export function listLoss(kind: "cross-entropy" | "plackett-luce", options: ListL
         const u = batch.sets.of(logRatio(logProbs, batch, against)).mul(c.beta);
         const logP = logSoftmax(where(batch.sets.mask, u, ABSENT));
         const crossEntropy = target.mul(logP).sum(1).neg();
-        const entropy = target.mul(log(maximum(target, 1e-300))).sum(1).neg(); // 0 log 0 = 0
+        const entropy = target
+          .mul(log(maximum(target, 1e-300)))
+          .sum(1)
+          .neg(); // 0 log 0 = 0
         return { loss: setMean(crossEntropy, batch), metrics: { kl: setMean(crossEntropy.sub(entropy), batch) } };
       },
     });
@@ -76,9 +79,22 @@ export const rrhf = (options: { readonly imitation: number }): Objective =>
       const s = batch.sets.of(rowMeanOf(logProbs, batch));
       const { rank } = batch.sets.member;
       const ordered = down(rank).less(across(rank)).mul(down(mask)).mul(across(mask)); // [S, i, j]: i is ranked before j
-      const misranked = setMean(maximum(across(s).sub(down(s)), 0).mul(ordered).sum(2).sum(1), batch);
+      const misranked = setMean(
+        maximum(across(s).sub(down(s)), 0)
+          .mul(ordered)
+          .sum(2)
+          .sum(1),
+        batch,
+      );
       const best = rank.equal(0).mul(mask);
-      const nll = setMean(s.mul(best).sum(1).div(maximum(best.sum(1), 1)).neg(), batch);
+      const nll = setMean(
+        s
+          .mul(best)
+          .sum(1)
+          .div(maximum(best.sum(1), 1))
+          .neg(),
+        batch,
+      );
       return { loss: misranked.add(nll.mul(c.imitation)), metrics: { misranked, nll } };
     },
   });

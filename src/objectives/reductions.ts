@@ -69,7 +69,8 @@ export function aggregate(x: Arr, batch: Table, { aggregation, divisor }: Aggreg
     case "token-mean":
       return tokenMean(x, batch, divisor);
     case "row-mean":
-      if (divisor !== null) throw new GuerdonError("usage", `"row-mean" divides each row by its own length; a constant divisor goes with "row-sum"`);
+      if (divisor !== null)
+        throw new GuerdonError("usage", `"row-mean" divides each row by its own length; a constant divisor goes with "row-sum"`);
       return rowMean(rowMeanOf(x, batch), batch);
     case "row-sum":
       return rowMean(rowSum(x, batch).div(divisor ?? 1), batch);

@@ -58,7 +58,8 @@ export function bootstrapInterval<T>(
 ): Interval {
   const { rng, resamples = 2000, level = 0.95 } = options;
   if (items.length < 2) throw new GuerdonError("input", `an interval needs at least 2 observations; there are ${items.length}`);
-  if (!(Number.isInteger(resamples) && resamples >= 1)) throw new GuerdonError("usage", `resamples must be a positive whole number; it is ${resamples}`);
+  if (!(Number.isInteger(resamples) && resamples >= 1))
+    throw new GuerdonError("usage", `resamples must be a positive whole number; it is ${resamples}`);
   const tail = 1 - upper(level);
   const drawn = Float64Array.from({ length: resamples }, () => statistic(items.map(() => items[below(rng, items.length)]!)));
   return { estimate: statistic(items), low: quantile(drawn, tail), high: quantile(drawn, 1 - tail), n: items.length, level };

@@ -4,8 +4,8 @@ import { GuerdonError } from "../error.ts";
 
 /** Coefficients of Lanczos' approximation with g = 7, n = 9 (Godfrey). */
 const lanczos = [
-  0.99999999999980993, 676.5203681218851, -1259.1392167224028, 771.32342877765313, -176.61502916214059, 12.507343278686905, -0.13857109526572012,
-  9.9843695780195716e-6, 1.5056327351493116e-7,
+  0.9999999999998099, 676.5203681218851, -1259.1392167224028, 771.3234287776531, -176.6150291621406, 12.507343278686905,
+  -0.13857109526572012, 9.984369578019572e-6, 1.5056327351493116e-7,
 ];
 
 /** log of the gamma function, x > 0. */
@@ -46,7 +46,8 @@ function continuedFraction(b0: number, term: (n: number) => readonly [a: number,
  * @param b positive
  */
 export function incompleteBeta(x: number, a: number, b: number): number {
-  if (!(x >= 0 && x <= 1 && a > 0 && b > 0)) throw new GuerdonError("usage", `incompleteBeta needs x in [0, 1] and positive a, b; got ${x}, ${a}, ${b}`);
+  if (!(x >= 0 && x <= 1 && a > 0 && b > 0))
+    throw new GuerdonError("usage", `incompleteBeta needs x in [0, 1] and positive a, b; got ${x}, ${a}, ${b}`);
   if (x === 0 || x === 1) return x;
   // The fraction converges fast only below the mean.
   if (x > (a + 1) / (a + b + 2)) return 1 - incompleteBeta(1 - x, b, a);

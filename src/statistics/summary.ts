@@ -44,6 +44,8 @@ export const median = (values: ArrayLike<number>): number => quantile(values, 0.
 
 /** Throws where values are too few or not finite, so that no statistic is ever made of them. */
 export function checked(values: ArrayLike<number>, atLeast: number, what: string): void {
-  if (values.length < atLeast) throw new GuerdonError("input", `${what} needs at least ${atLeast} ${atLeast === 1 ? "value" : "values"}; there are ${values.length}`);
-  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i]!)) throw new GuerdonError("non-finite", `${what}: value ${i} is ${values[i]}`);
+  if (values.length < atLeast)
+    throw new GuerdonError("input", `${what} needs at least ${atLeast} ${atLeast === 1 ? "value" : "values"}; there are ${values.length}`);
+  for (let i = 0; i < values.length; i++)
+    if (!Number.isFinite(values[i]!)) throw new GuerdonError("non-finite", `${what}: value ${i} is ${values[i]}`);
 }

@@ -1,6 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { batchBaseline, center, convention, discountedSum, gae, groupAdvantage, leaveOneOut, returnsToGo, scale } from "../../src/credit/index.ts";
+import {
+  batchBaseline,
+  center,
+  convention,
+  discountedSum,
+  gae,
+  groupAdvantage,
+  leaveOneOut,
+  returnsToGo,
+  scale,
+} from "../../src/credit/index.ts";
 import type { ConventionName } from "../../src/credit/index.ts";
 
 const column = (...x: number[]): Float64Array => Float64Array.from(x);
@@ -33,7 +43,14 @@ describe("center, scale, leaveOneOut", () => {
 
   test("against: each half compared with the mean of the other", () => {
     const half = key(0, 0, 1, 1);
-    close(center(column(1, 0, 1, 1), half, half.map((k) => k ^ 1)), [0, -1, 0.5, 0.5]);
+    close(
+      center(
+        column(1, 0, 1, 1),
+        half,
+        half.map((k) => k ^ 1),
+      ),
+      [0, -1, 0.5, 0.5],
+    );
     expect(() => center(column(1, 0), key(0, 0), key(1, 1))).toThrow(/row 0 .* key 1/);
   });
 
@@ -53,14 +70,29 @@ describe("center, scale, leaveOneOut", () => {
 
   test("shifting or permuting the rewards of a group changes nothing else", () => {
     fc.assert(
-      fc.property(fc.array(fc.integer({ min: -9, max: 9 }), { minLength: 2, maxLength: 8 }), fc.integer({ min: -99, max: 99 }), (rewards, shift) => {
-        const k = new Int32Array(rewards.length);
-        const base = center(Float64Array.from(rewards), k);
-        close(center(Float64Array.from(rewards, (r) => r + shift), k), [...base], 9);
-        close(center(Float64Array.from(rewards.toReversed()), k), [...base].toReversed(), 9);
-        expect(base.reduce((a, b) => a + b, 0)).toBeCloseTo(0, 9);
-        close(leaveOneOut(Float64Array.from(rewards), k), [...base].map((b) => (b * rewards.length) / (rewards.length - 1)), 9);
-      }),
+      fc.property(
+        fc.array(fc.integer({ min: -9, max: 9 }), { minLength: 2, maxLength: 8 }),
+        fc.integer({ min: -99, max: 99 }),
+        (rewards, shift) => {
+          const k = new Int32Array(rewards.length);
+          const base = center(Float64Array.from(rewards), k);
+          close(
+            center(
+              Float64Array.from(rewards, (r) => r + shift),
+              k,
+            ),
+            [...base],
+            9,
+          );
+          close(center(Float64Array.from(rewards.toReversed()), k), [...base].toReversed(), 9);
+          expect(base.reduce((a, b) => a + b, 0)).toBeCloseTo(0, 9);
+          close(
+            leaveOneOut(Float64Array.from(rewards), k),
+            [...base].map((b) => (b * rewards.length) / (rewards.length - 1)),
+            9,
+          );
+        },
+      ),
     );
   });
 });
@@ -99,7 +131,14 @@ describe("gae", () => {
   });
 
   test("masked tokens are no steps: their values are never read", () => {
-    const spread = gae({ rewards: [0, 0, 0, 0, 1], values: [0.5, 99, 0.6, -99, 0.8], mask: [1, 0, 1, 0, 1], after: 0, discount: 0.9, lambda: 0.8 });
+    const spread = gae({
+      rewards: [0, 0, 0, 0, 1],
+      values: [0.5, 99, 0.6, -99, 0.8],
+      mask: [1, 0, 1, 0, 1],
+      after: 0,
+      discount: 0.9,
+      lambda: 0.8,
+    });
     const { advantage, returns } = gae({ ...full, discount: 0.9, lambda: 0.8 });
     close(spread.advantage, [advantage[0]!, 0, advantage[1]!, 0, advantage[2]!]);
     close(spread.returns, [returns[0]!, 0, returns[1]!, 0, returns[2]!]);
@@ -107,7 +146,9 @@ describe("gae", () => {
 
   test("a reward on a masked token and a NaN are refused", () => {
     expect(() => gae({ rewards: [0, 1], values: [0, 0], mask: [1, 0], after: 0, discount: 1, lambda: 1 })).toThrow(/action 1 is masked/);
-    expect(() => gae({ rewards: [0, 1], values: [0, Number.NaN], mask: [1, 1], after: 0, discount: 1, lambda: 1 })).toThrow(/action 1 is NaN/);
+    expect(() => gae({ rewards: [0, 1], values: [0, Number.NaN], mask: [1, 1], after: 0, discount: 1, lambda: 1 })).toThrow(
+      /action 1 is NaN/,
+    );
     expect(() => gae({ rewards: [0], values: [], mask: [1], after: 0, discount: 1, lambda: 1 })).toThrow(/1 rewards, 0 values/);
   });
 });
@@ -128,10 +169,30 @@ describe("conventions", () => {
     for (const name of names) {
       const resolved = convention(name, { maxActions: 32 });
       expect(JSON.parse(JSON.stringify(resolved))).toEqual(resolved);
-      expect(Object.keys(resolved).toSorted()).toEqual(["aggregation", "divisor", "dualClip", "high", "kl", "low", "name", "scale", "source"]);
+      expect(Object.keys(resolved).toSorted()).toEqual([
+        "aggregation",
+        "divisor",
+        "dualClip",
+        "high",
+        "kl",
+        "low",
+        "name",
+        "scale",
+        "source",
+      ]);
     }
-    expect(convention("paper", { maxActions: 32 })).toMatchObject({ aggregation: "row-mean", divisor: null, kl: { estimator: "k3", coefficient: 0.04 } });
-    expect(convention("trl", { maxActions: 32 })).toMatchObject({ aggregation: "token-mean", low: 0.2, high: 0.2, dualClip: null, kl: null });
+    expect(convention("paper", { maxActions: 32 })).toMatchObject({
+      aggregation: "row-mean",
+      divisor: null,
+      kl: { estimator: "k3", coefficient: 0.04 },
+    });
+    expect(convention("trl", { maxActions: 32 })).toMatchObject({
+      aggregation: "token-mean",
+      low: 0.2,
+      high: 0.2,
+      dualClip: null,
+      kl: null,
+    });
     expect(convention("verl", { maxActions: 32 })).toMatchObject({ aggregation: "token-mean", dualClip: 3 });
     expect(convention("dr-grpo", { maxActions: 32 })).toMatchObject({ aggregation: "row-sum", divisor: 32, scale: null });
     expect(convention("dapo", { maxActions: 32 })).toMatchObject({ aggregation: "token-mean", low: 0.2, high: 0.28, dualClip: 10 });

@@ -31,5 +31,12 @@ export function rollout(made: Made, index = 0): Rollout {
 /** A table of scored rollouts. */
 export function scored(rows: readonly Made[], extra: Partial<Scored> = {}): Scored {
   const group = Int32Array.from(rows, (r) => r.group ?? 0);
-  return { rollouts: rows.map(rollout), reward: Float64Array.from(rows, (r) => r.reward), parts: {}, keys: { group, task: group }, token: {}, ...extra };
+  return {
+    rollouts: rows.map(rollout),
+    reward: Float64Array.from(rows, (r) => r.reward),
+    parts: {},
+    keys: { group, task: group },
+    token: {},
+    ...extra,
+  };
 }

@@ -1,5 +1,17 @@
 import { describe, expect, test } from "vitest";
-import { center, examples, gaeColumns, gapSummary, gapWeights, klInReward, onTokens, stepCredit, stepTable, tokenRewards, withCorrection } from "../../src/credit/index.ts";
+import {
+  center,
+  examples,
+  gaeColumns,
+  gapSummary,
+  gapWeights,
+  klInReward,
+  onTokens,
+  stepCredit,
+  stepTable,
+  tokenRewards,
+  withCorrection,
+} from "../../src/credit/index.ts";
 import { scored } from "./fixtures.ts";
 
 const close = (got: ArrayLike<number>, want: readonly number[], digits = 6): void => {
@@ -10,8 +22,17 @@ const close = (got: ArrayLike<number>, want: readonly number[], digits = 6): voi
 describe("the gap between sampler and trainer", () => {
   const log = Math.log;
   const made = (old: number[][]) =>
-    examples(scored([{ reward: 0, mask: [1, 1, 0], logProbs: [0, 0, 0] }, { reward: 0, mask: [1, 1], logProbs: [0, 0] }]), { token: { old } });
-  const x = made([[log(4), log(0.5), 99], [log(0.25), log(1)]]);
+    examples(
+      scored([
+        { reward: 0, mask: [1, 1, 0], logProbs: [0, 0, 0] },
+        { reward: 0, mask: [1, 1], logProbs: [0, 0] },
+      ]),
+      { token: { old } },
+    );
+  const x = made([
+    [log(4), log(0.5), 99],
+    [log(0.25), log(1)],
+  ]);
 
   test("token level: truncated at the cap, or 0 outside of the range", () => {
     close(gapWeights(x, { level: "token", kind: "truncated", high: 2 }), [2, 0.5, 0, 0.25, 1]);
@@ -31,13 +52,16 @@ describe("the gap between sampler and trainer", () => {
     expect(maximum).toBeCloseTo(log(4), 6);
     expect(ratio).toBeCloseTo(5.75 / 4, 6);
     expect(withCorrection(x, { level: "token", kind: "truncated", high: 2 }).token["correction"]![0]).toBe(2);
-    expect(() => gapWeights(examples(scored([{ reward: 1 }])), { level: "token", kind: "masked", high: 2 })).toThrow(/old and behaviour; the examples have behaviour/);
+    expect(() => gapWeights(examples(scored([{ reward: 1 }])), { level: "token", kind: "masked", high: 2 })).toThrow(
+      /old and behaviour; the examples have behaviour/,
+    );
     expect(() => gapWeights(x, { level: "token", kind: "truncated", high: 2, low: 0.5 })).toThrow(/no lower end/);
   });
 });
 
 describe("rewards on tokens", () => {
-  const table = () => scored([{ reward: 2, mask: [1, 0, 1, 0], logProbs: [-1, 0, -2, 0] }], { token: { reference: [Float32Array.of(-1.5, 9, -1.25, 9)] } });
+  const table = () =>
+    scored([{ reward: 2, mask: [1, 0, 1, 0], logProbs: [-1, 0, -2, 0] }], { token: { reference: [Float32Array.of(-1.5, 9, -1.25, 9)] } });
   const kl = { coefficient: 0.1, policy: "behaviour" } as const;
 
   test("r - coefficient * sum(policy - reference), over the policy's own tokens", () => {
@@ -61,7 +85,10 @@ describe("rewards on tokens", () => {
 });
 
 describe("step credit", () => {
-  const steps = [{ from: 0, to: 2 }, { from: 3, to: 4 }];
+  const steps = [
+    { from: 0, to: 2 },
+    { from: 3, to: 4 },
+  ];
   test("each action of a span gets the step's value", () => {
     expect([...onTokens(steps, [5, 7], 5)]).toEqual([5, 5, 0, 7, 0]);
     expect(() => onTokens(steps, [5], 5)).toThrow(/1 values for 2 steps/);
@@ -70,11 +97,20 @@ describe("step credit", () => {
 
   test("a step table makes group baselines for each step, and comes back as token credit", () => {
     const mask = [1, 1, 0, 1];
-    const table = scored([{ reward: 0, mask, steps }, { reward: 0, mask, steps }], { stepReward: [Float64Array.of(1, 0), Float64Array.of(0, 4)] });
+    const table = scored(
+      [
+        { reward: 0, mask, steps },
+        { reward: 0, mask, steps },
+      ],
+      { stepReward: [Float64Array.of(1, 0), Float64Array.of(0, 4)] },
+    );
     const flat = stepTable(table);
     expect([...flat.keys.place]).toEqual([0, 1, 0, 1]);
     const credit = stepCredit(table, center(flat.reward, flat.keys.place));
-    expect(credit.map((c) => [...c])).toEqual([[0.5, 0.5, 0, -2], [-0.5, -0.5, 0, 2]]);
+    expect(credit.map((c) => [...c])).toEqual([
+      [0.5, 0.5, 0, -2],
+      [-0.5, -0.5, 0, 2],
+    ]);
     expect(() => stepCredit(table, Float64Array.of(1))).toThrow(/steps/);
     expect(() => stepTable(scored([{ reward: 1 }]))).toThrow(/no step rewards/);
   });

@@ -61,7 +61,7 @@ const aggregations = [
 ] as const;
 
 /** Every objective that there is, with the sets that it needs. */
-export const cases: readonly (readonly [name: string, objective: Objective, sets?: "pairs" | "lists"])[] = [
+const named: readonly (readonly [name: string, objective: Objective, sets?: "pairs" | "lists"])[] = [
   ...aggregations.map(
     (a) => [`clipped surrogate, ${a.aggregation} ${a.divisor}`, clippedSurrogate({ low: 0.2, high: 0.28, ...a })] as const,
   ),
@@ -102,6 +102,8 @@ export const cases: readonly (readonly [name: string, objective: Objective, sets
   ],
   ["combined linear", combine({ sft: sft(plain), entropy: entropyBonus({ coefficient: 0.5, ...plain }) }, { sft: 2 })],
 ];
+
+export const cases = named.map(([name, objective, sets]) => ({ name, objective, sets }));
 
 /** Multiples of 1/64, so that float32 outputs and steps of finite differences are exact. */
 const grid = (x: number): number => Math.round(x * 64) / 64;

@@ -11,7 +11,7 @@ const moved = (outputs: Outputs, name: string, row: number, action: number, by: 
   [name]: outputs[name]!.map((x, i) => (i === row ? x.with(action, x[action]! + by) : x)),
 });
 
-describe.each(cases)("%s", (_, objective, sets) => {
+describe.each(cases)("$name", ({ objective, sets }) => {
   test("the gradient with respect to each output agrees with finite differences", () => {
     const { examples, outputs } = random(objective, sets, 1);
     const { gradients } = gradientOf(objective, examples, outputs);

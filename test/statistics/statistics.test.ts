@@ -1,6 +1,17 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { bootstrapInterval, deviation, majorityAtK, mean, meanInterval, median, passAtK, quantile, shareInterval, stream } from "../../src/statistics/index.ts";
+import {
+  bootstrapInterval,
+  deviation,
+  majorityAtK,
+  mean,
+  meanInterval,
+  median,
+  passAtK,
+  quantile,
+  shareInterval,
+  stream,
+} from "../../src/statistics/index.ts";
 
 describe("summaries", () => {
   test("known answers", () => {
@@ -90,7 +101,8 @@ describe("pass@k", () => {
     const right = [true, false, false, true, false];
     let hits = 0;
     let all = 0;
-    for (let a = 0; a < 5; a++) for (let b = a + 1; b < 5; b++) for (let c = b + 1; c < 5; c++, all++) if (right[a] || right[b] || right[c]) hits++;
+    for (let a = 0; a < 5; a++)
+      for (let b = a + 1; b < 5; b++) for (let c = b + 1; c < 5; c++, all++) if (right[a] || right[b] || right[c]) hits++;
     expect(passAtK(5, 2, 3)).toBeCloseTo(hits / all, 15);
   });
 

@@ -15,7 +15,14 @@ test("the first numbers never change", () => {
 
 test("a stream is a function of its seed and name", () => {
   expect(numbers(5, 1, "a", 2)).toEqual(numbers(5, 1, "a", 2));
-  const names: [number, ...(string | number)[]][] = [[1, "a", 2], [1, "a", "2"], [1, "a2"], [2, "a", 2], [1, "a", 2, 0], [1, 2, "a"]];
+  const names: [number, ...(string | number)[]][] = [
+    [1, "a", 2],
+    [1, "a", "2"],
+    [1, "a2"],
+    [2, "a", 2],
+    [1, "a", 2, 0],
+    [1, 2, "a"],
+  ];
   const firsts = names.map((name) => numbers(1, ...name)[0]);
   expect(new Set(firsts).size).toBe(names.length);
 });
