@@ -1,4 +1,4 @@
-import { clip, compile, concat, exp, host, logSoftmax, matmul, oneHot, readAll, square, tanh } from "../arrays/index.ts";
+import { clip, compile, concat, exp, logSoftmax, matmul, oneHot, readAll, square, tanh } from "../arrays/index.ts";
 import type { Arr, Arrays, HostArray } from "../arrays/index.ts";
 import { GuerdonError } from "../error.ts";
 import type { HostTensor } from "../statistics/snapshot.ts";
@@ -87,9 +87,8 @@ export function mlp(config: MlpConfig): MlpPolicy {
   function distribution(parameters: Arrays, x: Arr): { logits: Arr } | { mean: Arr; logDeviation: Arr } {
     const out = network("policy", parameters, x);
     if (actions.kind === "categorical") return { logits: logSoftmax(out) };
-    const none = host(new Float64Array(out.shape[0]! * actions.size), [out.shape[0]!, actions.size]);
     return ownDeviation
-      ? { mean: out, logDeviation: none.add(parameters["policy.logDeviation"]!) }
+      ? { mean: out, logDeviation: x.slice(1, 0, 1).mul(0).add(parameters["policy.logDeviation"]!) }
       : {
           mean: out.slice(1, 0, actions.size),
           logDeviation: clip(out.slice(1, actions.size, 2 * actions.size), logDeviations.low, logDeviations.high),
