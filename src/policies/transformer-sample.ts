@@ -47,8 +47,8 @@ interface Draws {
 export interface Sampler {
   sample(parameters: Parameters, requests: readonly Request[], options: SampleOptions): Promise<Sampled<TextSequence>[]>;
   /** Programs compiled so far. */
-  shapes(): number;
-  dispose(): void;
+  readonly shapes: () => number;
+  readonly dispose: () => void;
 }
 
 /**
@@ -59,12 +59,12 @@ export interface Sampler {
 export function sampler(setting: Setting): Sampler {
   const programs = decodePrograms(setting.modelOf);
   return {
-    async sample(parameters, requests, options) {
+    sample: async (parameters, requests, options) => {
       const choice = checkOptions(options, setting.config);
       const starts = requests.map((request, index) => start(setting, request, index, options.maxActions));
       // Prompts of like length share a batch, and equal ones stay together.
       const ordered = starts.toSorted((a, b) => a.shown.length - b.shown.length);
-      const results: Sampled<TextSequence>[] = new Array(requests.length);
+      const results: Sampled<TextSequence>[] = [];
       for (let from = 0; from < ordered.length;) {
         const rows = batchSize(ordered, from);
         const batch = ordered.slice(from, from + rows);
@@ -74,8 +74,8 @@ export function sampler(setting: Setting): Sampler {
       }
       return results;
     },
-    shapes: programs.shapes,
-    dispose: programs.dispose,
+    shapes: () => programs.shapes(),
+    dispose: () => programs.dispose(),
   };
 }
 

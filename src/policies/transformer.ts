@@ -80,8 +80,8 @@ function build(
     apply: (parameters, inputs, names) => outputs(modelOf(parameters), inputs, names),
     features: (parameters, inputs) => lastHidden(modelOf(parameters), inputs),
     begin,
-    sample: sampling.sample,
-    sampleShapes: sampling.shapes,
+    sample: (parameters, requests, o) => sampling.sample(parameters, requests, o),
+    sampleShapes: () => sampling.shapes(),
     config: JSON.parse(JSON.stringify({ family: "transformer", ...config, ...(lora ? { lora } : {}) })),
     dispose() {
       sampling.dispose();

@@ -59,7 +59,7 @@ export const numbers = (vocabulary: number, end: number | null = null): Tokenize
   end,
   encode: (text) => Int32Array.from(text.split(" "), Number),
   decode: (ids) => Array.from(ids).join(" "),
-  encodePrompt: (prompt) => Int32Array.from(String(prompt).split(" "), Number),
+  encodePrompt: (prompt) => Int32Array.from((typeof prompt === "string" ? prompt : "").split(" "), Number),
 });
 
 /** Every parameter random, so that no gradient is zero by chance of initialisation. */

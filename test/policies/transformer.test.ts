@@ -138,7 +138,8 @@ const mainJob: TransformerConfig = {
 test("the main job's model has 163,584 weights, initialised as calibrated", () => {
   const parameters = transformer(mainJob, { tokenizer: numbers(110) }).init(0);
   expect(Object.values(parameters).reduce((sum, { data }) => sum + data.length, 0)).toBe(163_584);
-  const deviation = (name: string) => Math.sqrt(parameters[name]!.data.reduce((sum, x) => sum + x * x, 0) / parameters[name]!.data.length);
+  const deviation = (name: string) =>
+    Math.sqrt(Array.from(parameters[name]!.data).reduce((sum, x) => sum + x * x, 0) / parameters[name]!.data.length);
   for (const [name, expected] of [
     ["model.embed_tokens.weight", 0.5],
     ["model.embed_positions.weight", 0.5],
@@ -177,7 +178,18 @@ test("wrong rows, prompts and models are refused by name", () => {
   expect(() => policy.collate([rows[0]!, row([1], [5])], 2, 8)).toThrow("Row 1, answer token 0: id 5 is outside the vocabulary of 5.");
   expect(() => policy.collate([row([-1], [])], 1, 8)).toThrow("Row 0, prompt token 0: id -1");
   expect(() => policy.collate([row([], [1])], 1, 8)).toThrow("empty prompt");
-  expect(() => policy.collate([row([1], new Array<number>(12).fill(1))], 1, 16)).toThrow("more than the context of 12");
+  expect(() =>
+    policy.collate(
+      [
+        row(
+          [1],
+          Array.from({ length: 12 }, () => 1),
+        ),
+      ],
+      1,
+      16,
+    ),
+  ).toThrow("more than the context of 12");
   expect(() => policy.begin({ id: "t", prompt: 7 })).toThrow("Task t");
   expect(() => policy.apply(onHost(policy.init(0)), onHost(policy.collate(rows, 2, 8)), ["reward"])).toThrow('no output "reward"');
   expect(() => policy.apply({}, onHost(policy.collate(rows, 2, 8)), ["logProbs"])).toThrow("model.embed_tokens.weight");
