@@ -92,7 +92,8 @@ export async function writeModel(
   options: WriteModelOptions = {},
 ): Promise<void> {
   const { architecture: model, lora, tokenizer } = policy;
-  const merged = lora ? mergeAdapter(model, lora, parameters) : parameters;
+  // The view of an adapted model without its adapter (`base`) has no base itself.
+  const merged = lora && policy.base ? mergeAdapter(model, lora, parameters) : parameters;
   const tensors: Record<string, HostTensor> = {};
   for (const [name, shape] of Object.entries(parameterShapes(model))) {
     const tensor = merged[name];

@@ -7,35 +7,39 @@ import { isRecord, readFields, readOptional } from "./folder.ts";
 export type TensorsInFiles = Readonly<Record<string, { readonly file: string; readonly tensor: HostTensor }>>;
 
 /**
- * Reads `<stem>.safetensors`, or the files that `<stem>.safetensors.index.json` lists. 16-bit numbers become float32.
+ * Reads `<stem>.safetensors`, or without it the files that `<stem>.safetensors.index.json` lists (the order in which transformers looks).
+ * 16-bit numbers become float32.
  *
  * @throws GuerdonError "input" when neither is there or a file is damaged
  */
 export async function readTensors(folder: string, stem: string): Promise<TensorsInFiles> {
   const single = `${stem}.safetensors`;
+  const bytes = await readOptional(folder, single);
+  if (bytes) return parse(`${folder}/${single}`, bytes);
   const index = await readFields(folder, `${single}.index.json`);
-  const map = index?.all["weight_map"];
-  if (index && !isRecord(map)) throw index.refuse("weight_map", "must be an object of tensor names and files");
-  const files = map === undefined ? [single] : [...new Set(Object.values(map as Record<string, unknown>))].map(String);
-  const tensors: Record<string, { file: string; tensor: HostTensor }> = {};
-  for (const name of files) {
-    const bytes = await readOptional(folder, name);
-    const file = `${folder}/${name}`;
-    if (bytes === null)
-      throw new GuerdonError(
-        "input",
-        index
-          ? `${index.file}: weight_map names ${name}, which is not in the folder.`
-          : `${folder} has no ${single} and no ${single}.index.json. Weights in other formats must be saved as safetensors first.`,
-      );
-    try {
-      for (const [key, tensor] of Object.entries(parseSafetensors(bytes).tensors)) tensors[key] = { file, tensor };
-    } catch (cause) {
-      if (!(cause instanceof GuerdonError)) throw cause;
-      throw new GuerdonError(cause.code, `${file}: ${cause.message}`, { cause });
-    }
+  if (!index)
+    throw new GuerdonError(
+      "input",
+      `${folder} has no ${single} and no ${single}.index.json. Weights in other formats must be saved as safetensors first.`,
+    );
+  const map = index.all["weight_map"];
+  if (!isRecord(map)) throw index.refuse("weight_map", "must be an object of tensor names and files");
+  const tensors: Record<string, TensorsInFiles[string]> = {};
+  for (const name of new Set(Object.values(map).map(String))) {
+    const part = await readOptional(folder, name);
+    if (!part) throw index.refuse("weight_map", `names ${name}, which is not in the folder`);
+    Object.assign(tensors, parse(`${folder}/${name}`, part));
   }
   return tensors;
+}
+
+function parse(file: string, bytes: Uint8Array): TensorsInFiles {
+  try {
+    return Object.fromEntries(Object.entries(parseSafetensors(bytes).tensors).map(([name, tensor]) => [name, { file, tensor }]));
+  } catch (cause) {
+    if (!(cause instanceof GuerdonError)) throw cause;
+    throw new GuerdonError(cause.code, `${file}: ${cause.message}`, { cause });
+  }
 }
 
 /**

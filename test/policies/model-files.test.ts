@@ -87,6 +87,15 @@ describe("written models", () => {
     await expect(writeModel(to, policy, parameters, { like: from })).rejects.toThrow(/config\.json differs from this one in epsilon/);
   });
 
+  test("into the folder that it was read from: new weights come first, before the parts that lie there still", async () => {
+    const folder = fresh();
+    await cp(golden("qwen3-tied"), folder, { recursive: true });
+    const { policy, parameters } = await readModel(folder, { tokenizer });
+    const gain = { shape: [24], data: new Float32Array(24).fill(2) };
+    await writeModel(folder, policy, { ...parameters, "model.norm.weight": gain }, { like: folder });
+    expect((await readModel(folder, { tokenizer })).parameters["model.norm.weight"]).toEqual(gain);
+  });
+
   test("a model that no class of transformers computes is refused with the reason", async () => {
     const config = {
       layers: 1,
@@ -161,6 +170,9 @@ describe("adapters", () => {
     const [adapted, plain] = [logProbs(policy, parameters), logProbs(policy.base!, parameters)];
     logProbs(merged.policy, merged.parameters).forEach((value, i) => expect(value).toBeCloseTo(adapted[i]!, 5));
     expect(Math.abs(adapted[0]! - plain[0]!)).toBeGreaterThan(0.01);
+    await writeModel(folder, policy.base!, parameters);
+    const unmerged = await readModel(folder, { tokenizer });
+    expect(logProbs(unmerged.policy, unmerged.parameters)).toEqual(plain);
   });
 
   test("a fresh one starts as the base model", async () => {
