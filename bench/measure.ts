@@ -12,7 +12,7 @@ import { below, normal, stream } from "../src/statistics/stream.ts";
 import { step } from "../src/training/step.ts";
 
 /** Shape of a benchmark model: RMSNorm, learned positions, GELU, untied output, no biases, as in peer.py. */
-export interface Shape {
+interface Shape {
   readonly layers: number;
   readonly width: number;
   readonly heads: number;

@@ -8,7 +8,7 @@ import { fullPlan, measure, tinyPlan } from "./measure.ts";
 import type { Measured, Plan } from "./measure.ts";
 
 /** One line of the benchmark. */
-export interface Measurement {
+interface Measurement {
   readonly name: string;
   readonly unit: string;
   readonly better: "lower" | "higher";
