@@ -6,7 +6,7 @@ import { splitLines } from "./lines.ts";
 export async function nodeHost(): Promise<Host> {
   const files = await import("node:fs/promises");
   const { createReadStream } = await import("node:fs");
-  const { dirname } = await import("node:path");
+  const paths = await import("node:path");
   const text = (bytes: Uint8Array, path: string): string => {
     try {
       return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
@@ -28,7 +28,7 @@ export async function nodeHost(): Promise<Host> {
     },
     writeAtomic: (path, content) =>
       attempt("write", path, async () => {
-        await files.mkdir(dirname(path), { recursive: true });
+        await files.mkdir(paths.dirname(path), { recursive: true });
         const draft = `${path}.${process.pid}-${drafts++}.tmp`;
         try {
           await files.writeFile(draft, content, { flush: true });

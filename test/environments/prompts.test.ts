@@ -1,0 +1,103 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { prompts } from "../../src/environments/index.ts";
+import { stream } from "../../src/statistics/stream.ts";
+
+let folder = "";
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "guerdon-prompts-"));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function file(name: string, lines: readonly unknown[]): string {
+  const path = join(folder, name);
+  writeFileSync(path, lines.map((line) => (typeof line === "string" ? line : JSON.stringify(line))).join("\n"));
+  return path;
+}
+const rows = Array.from({ length: 40 }, (_, i) => ({ prompt: `What is ${i} + 1?`, solution: String(i + 1), level: i % 3 }));
+
+test("a file of prompts and references becomes an environment, and says what it was taken for", async () => {
+  const environment = await prompts(file("sums.jsonl", rows), { testShare: 0.25 });
+  expect(environment.name).toBe("sums");
+  expect(environment.recognised).toBe("reference <- solution; 30 training and 10 test tasks");
+  const [first] = environment.tasks("train");
+  expect(first).toMatchObject({
+    id: expect.stringMatching(/^sums \d+$/),
+    reference: expect.any(String),
+    columns: { level: expect.any(Number) },
+  });
+  expect(environment.check!("  5\n", "5")).toBe(true);
+  expect(environment.check!("5.", "5")).toBe(false);
+  expect(environment.check!("5", 5)).toBe(true);
+  expect(environment.tasks("test")).toContain(environment.draw("test", stream(1)));
+});
+
+test("the split depends on the seed alone, and equal prompts stay together", () => {
+  const twice = [...rows, ...rows];
+  const test1 = prompts(twice, { seed: 1 }).tasks("test");
+  expect(test1).toEqual(prompts(twice, { seed: 1 }).tasks("test"));
+  expect(test1).not.toEqual(prompts(twice, { seed: 2 }).tasks("test"));
+  const train = new Set(
+    prompts(twice, { seed: 1 })
+      .tasks("train")
+      .map(({ prompt }) => prompt),
+  );
+  expect(test1.filter(({ prompt }) => train.has(prompt))).toEqual([]);
+  expect(test1).toHaveLength(8);
+});
+
+test("a column can give the split", () => {
+  const given = [
+    { prompt: "a", part: "train" },
+    { prompt: "b", part: "test" },
+  ];
+  const environment = prompts(given, { columns: { split: "part" } });
+  expect(environment.tasks("train").map(({ prompt }) => prompt)).toEqual(["a"]);
+  expect("check" in environment).toBe(false);
+  expect(environment.recognised).toBe("no reference; 1 training and 1 test tasks");
+  expect(() => prompts([...given, { prompt: "a", part: "test" }], { columns: { split: "part" } })).toThrow(
+    /^row 3 is a test row, and row 1 with the same prompt is a train row/,
+  );
+  expect(() => prompts([{ prompt: "a", part: "dev" }], { columns: { split: "part" } })).toThrow(
+    'row 1: "part" must be "train" or "test", not "dev"',
+  );
+});
+
+test("messages are prompts too, and a check can be given", () => {
+  const message = (content: string) => [{ role: "user", content }];
+  const environment = prompts(
+    [
+      { prompt: message("x"), answer: { number: 3 } },
+      { prompt: message("y"), answer: { number: 4 } },
+    ],
+    { check: (text, reference) => Number(text) === (reference as { number: number }).number },
+  );
+  expect(environment.check!("3", { number: 3 })).toBe(true);
+  expect(environment.tasks("train")).toHaveLength(1);
+});
+
+test("what is missing or contradictory is named with file and line", async () => {
+  await expect(prompts(file("two.jsonl", [{ prompt: "a", answer: "1", solution: "2" }]))).rejects.toThrow(
+    /two\.jsonl: the reference could be "answer" or "solution"\. Say which/,
+  );
+  await expect(prompts(file("no-prompt.jsonl", [{ question: "a", answer: "1" }]))).rejects.toThrow(
+    /no-prompt\.jsonl line 1: the column "prompt" is missing/,
+  );
+  await expect(prompts(file("hole.jsonl", [{ prompt: "a", answer: "1" }, "", { prompt: "b" }]))).rejects.toThrow(
+    /hole\.jsonl line 3: the reference "answer" is missing/,
+  );
+  await expect(prompts(file("bad.jsonl", [{ prompt: 3 }]))).rejects.toThrow(/line 1: "prompt" must be text or a list/);
+  expect(() => prompts([])).toThrow("there are no rows");
+  expect(() => prompts([{ prompt: "only" }])).toThrow(/cannot be split/);
+  expect(() => prompts(rows, { testShare: 1 })).toThrow(/between 0 and 1/);
+  const unclear = await prompts(
+    file("two.jsonl", [
+      { prompt: "a", answer: "1", solution: "2" },
+      { prompt: "b", answer: "1", solution: "3" },
+    ]),
+    { columns: { reference: "solution" } },
+  );
+  expect(unclear.recognised).toMatch(/^reference <- solution/);
+});
