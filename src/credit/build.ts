@@ -55,6 +55,7 @@ export function examples<X>(table: Scored<X>, columns: ExtraColumns = {}): Examp
     token,
     row,
     ...(origin && { origin }),
+    tasks: rollouts.map((r) => r.task.id),
   };
 }
 

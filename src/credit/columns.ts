@@ -86,7 +86,7 @@ export function returnsToGo(rewards: ArrayLike<number>, discount: number): Float
 export const discountedSum = (rewards: ArrayLike<number>, discount: number): number => returnsToGo(rewards, discount)[0] ?? 0;
 
 /** Row numbers by key, in order of first appearance. Checks lengths and that every value is finite. */
-export function grouped(x: Column, key: Key): Map<number, number[]> {
+function grouped(x: Column, key: Key): Map<number, number[]> {
   if (key.length !== x.length) throw lengths(x, key);
   checkFinite(x, "value");
   return rowsByKey(key);

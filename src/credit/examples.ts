@@ -25,7 +25,13 @@ export interface Examples<X = TextSequence> {
    * `token.behaviour` is the forward pass at those weights, and `step` may save a call.
    */
   readonly origin?: { readonly engine: string; readonly weightsVersion: number };
+  /** [N] task ids, where rows answer tasks: errors name them. */
+  readonly tasks?: readonly string[];
 }
+
+/** A row as errors name it: its number, and its task where that is known. */
+export const rowName = ({ tasks }: Pick<Examples<never>, "tasks">, row: number): string =>
+  tasks?.[row] === undefined ? `row ${row}` : `row ${row} (task ${JSON.stringify(tasks[row])})`;
 
 /** Rows grouped into sets of one size: size 2 for pairs (member 0 is the chosen one), G for lists. */
 export interface Sets {

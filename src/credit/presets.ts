@@ -32,11 +32,10 @@ export interface Convention {
  * - "dapo": arXiv 2503.14476 with verl's recipe: as verl, clip 0.2 below and 0.28 above, dual clip 10. Dynamic sampling is a curriculum and
  *   the overlong penalty a reward: neither is part of this.
  *
- * @param maxActions the longest answer in tokens, the constant divisor of "dr-grpo"
- * @throws GuerdonError "usage" for an unknown name or a length that is not positive
+ * @param maxActions the longest answer in tokens, the constant divisor of "dr-grpo"; the others do not need it
+ * @throws GuerdonError "usage" for an unknown name, or when "dr-grpo" is not told the longest answer
  */
-export function convention(name: ConventionName, { maxActions }: { readonly maxActions: number }): Convention {
-  if (!(maxActions > 0)) throw new GuerdonError("usage", `maxActions must be positive; it is ${maxActions}`);
+export function convention(name: ConventionName, { maxActions }: { readonly maxActions?: number } = {}): Convention {
   const common = { divisor: null, low: 0.2, high: 0.2, dualClip: null, kl: null };
   switch (name) {
     case "paper":
@@ -60,6 +59,8 @@ export function convention(name: ConventionName, { maxActions }: { readonly maxA
         source: "verl, GRPO and actor defaults",
       };
     case "dr-grpo":
+      if (!(maxActions !== undefined && maxActions > 0))
+        throw new GuerdonError("usage", `"dr-grpo" divides by the longest answer: give maxActions, in tokens; it is ${maxActions}`);
       return { ...common, name, scale: null, aggregation: "row-sum", divisor: maxActions, source: "arXiv 2503.20783" };
     case "dapo":
       return {

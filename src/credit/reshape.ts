@@ -28,7 +28,7 @@ export function select<X>(examples: Examples<X>, keepRows: ArrayLike<number>): E
   };
   const each = (column: Float32Array): Float32Array => Float32Array.from(keep, (from) => column[from]!);
   const kept = offsetsOf(keep.map((from) => offsets[from + 1]! - offsets[from]!));
-  const { sets, ...rest } = examples;
+  const { sets, tasks, ...rest } = examples;
   return {
     ...rest,
     rows: keep.map((from) => examples.rows[from]!),
@@ -38,6 +38,7 @@ export function select<X>(examples: Examples<X>, keepRows: ArrayLike<number>): E
     token: mapColumns(examples.token, cells),
     row: mapColumns(examples.row, each),
     ...(sets && { sets: renumbered(sets, place) }),
+    ...(tasks && { tasks: keep.map((from) => tasks[from]!) }),
   };
 }
 

@@ -51,9 +51,8 @@ export function gaeColumns(
   rewards: readonly Float64Array[],
   options: { readonly discount: number; readonly lambda: number },
 ): { advantage: Float64Array[]; returns: Float64Array[] } {
-  const rows = table.rollouts.map(({ mask }, i) =>
-    gae({ rewards: rewards[i]!, values: tokenColumn(table, "value")[i]!, mask, after: 0, ...options }),
-  );
+  const values = tokenColumn(table, "value");
+  const rows = table.rollouts.map(({ mask }, i) => gae({ rewards: rewards[i]!, values: values[i]!, mask, after: 0, ...options }));
   return { advantage: rows.map((r) => r.advantage), returns: rows.map((r) => r.returns) };
 }
 

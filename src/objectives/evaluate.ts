@@ -1,5 +1,6 @@
 import { host, take, valueAndGradient, values } from "../arrays/index.ts";
 import type { Arr, Arrays } from "../arrays/index.ts";
+import { rowName } from "../credit/examples.ts";
 import type { Examples, Sets } from "../credit/examples.ts";
 import type { Outputs } from "../engines/engine.ts";
 import { GuerdonError } from "../error.ts";
@@ -70,9 +71,9 @@ function layoutOf<X>(objective: Objective, examples: Examples<X>): Layout {
     const to = offsets[i + 1]!;
     if (to < from) throw input(`offsets must not decrease; row ${i} goes from ${from} to ${to}`);
     width = Math.max(width, to - from);
-    if (!(weight[i]! >= 0 && Number.isFinite(weight[i]!))) throw nonFinite(`row ${i} has the weight ${weight[i]}`);
+    if (!(weight[i]! >= 0 && Number.isFinite(weight[i]!))) throw nonFinite(`${rowName(examples, i)} has the weight ${weight[i]}`);
     for (let k = from; k < to; k++) {
-      if (!(mask[k]! >= 0 && Number.isFinite(mask[k]!))) throw nonFinite(`row ${i} has the mask value ${mask[k]} at action ${k - from}`);
+      if (!(mask[k]! >= 0 && Number.isFinite(mask[k]!))) throw nonFinite(`${rowName(examples, i)} has the mask value ${mask[k]} at action ${k - from}`);
       if (mask[k]! > 0 && weight[i]! > 0) anything = true;
     }
   }
@@ -91,14 +92,14 @@ function batchOf<X>(objective: Objective, examples: Examples<X>, layout: Layout)
   for (const column of needs.token) {
     const data = columnOf(name, "token", column, examples.token, examples.mask.length);
     token[column] = host(
-      pad(data, examples, layout, (i, j, v) => `the token column ${column} is ${v} in row ${i}, action ${j}`),
+      pad(data, examples, layout, (i, j, v) => `the token column ${column} is ${v} in ${rowName(examples, i)}, action ${j}`),
       [rows, width],
     );
   }
   const row: Record<string, Arr> = {};
   for (const column of needs.row)
     row[column] = host(
-      finite(columnOf(name, "row", column, examples.row, rows), (i, v) => `the row column ${column} is ${v} in row ${i}`),
+      finite(columnOf(name, "row", column, examples.row, rows), (i, v) => `the row column ${column} is ${v} in ${rowName(examples, i)}`),
       [rows],
     );
   return { mask: host(mask, [rows, width]), weight: host(weight, [rows]), token, row, sets: setsOf(objective, examples) };
@@ -211,7 +212,7 @@ function paddedOutput<X>(objective: Objective, outputs: Outputs, name: string, e
     if (row.length !== actions) throw input(`the output ${name} of row ${i} has ${row.length} numbers; the row has ${actions} actions`);
     flat.set(row, offsets[i]!);
   }
-  const told = (i: number, j: number, v: number): string => `the output ${name} is ${v} in row ${i}, action ${j}`;
+  const told = (i: number, j: number, v: number): string => `the output ${name} is ${v} in ${rowName(examples, i)}, action ${j}`;
   return host(pad(flat, examples, layout, told), [layout.rows, layout.width]);
 }
 
@@ -251,7 +252,7 @@ function raggedGradient<X>(
       row[j] = gradient[i * layout.width + j]!;
       if (!Number.isFinite(row[j]!))
         throw nonFinite(
-          `the gradient of ${objective.name} with respect to ${output} is ${gradient[i * layout.width + j]} in row ${i}, action ${j}`,
+          `the gradient of ${objective.name} with respect to ${output} is ${gradient[i * layout.width + j]} in ${rowName(examples, i)}, action ${j}`,
         );
     }
     return row;
@@ -270,7 +271,7 @@ function extremeRow<X>(outputs: Outputs, read: Arrays, examples: Examples<X>): s
     for (const [row, numbers] of outputs[name]!.entries())
       for (const [j, value] of numbers.entries())
         if (examples.mask[examples.offsets[row]! + j]! > 0 && Math.abs(value) > Math.abs(worst.value)) worst = { row, value, name };
-  return `the most extreme output is ${worst.name} = ${worst.value} in row ${worst.row}`;
+  return `the most extreme output is ${worst.name} = ${worst.value} in ${rowName(examples, worst.row)}`;
 }
 
 const input = (message: string): GuerdonError => new GuerdonError("input", message);

@@ -12,7 +12,7 @@ export type KlEstimator = "k1" | "k2" | "k3";
  * One number a token, with d = logProbs - reference: k1 = d (unbiased, may be negative), k2 = d^2 / 2 (biased, never negative),
  * k3 = exp(-d) - 1 + d (unbiased, never negative).
  */
-export function klEstimate(estimator: KlEstimator, logProbs: Arr, reference: Arr): Arr {
+function klEstimate(estimator: KlEstimator, logProbs: Arr, reference: Arr): Arr {
   const d = logProbs.sub(reference);
   switch (estimator) {
     case "k1":

@@ -200,6 +200,7 @@ describe("conventions", () => {
 
   test("an unknown name is refused with the list", () => {
     expect(() => convention("ppo" as ConventionName, { maxActions: 1 })).toThrow(/paper, trl, verl, dr-grpo and dapo/);
-    expect(() => convention("trl", { maxActions: 0 })).toThrow(/maxActions/);
+    expect(() => convention("dr-grpo")).toThrow(/give maxActions/);
+    expect(convention("trl").name).toBe("trl");
   });
 });
