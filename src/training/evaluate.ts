@@ -60,6 +60,10 @@ export interface Evaluation {
 /** Streams of evaluations have names of their own, so that an evaluation in the middle of a run with the same seed draws other numbers. */
 const streams = { samples: -1, greedy: -2 } as const;
 
+/** The tasks of an evaluation, drawn from the environment's own distribution, with repetition. */
+export const evaluationTasks = (environment: TextEnvironment, split: Split, seed: number, count: number): TextTask[] =>
+  Array.from({ length: count }, (_, i) => environment.draw(split, stream(seed, "evaluation task", i)));
+
 /**
  * Evaluates a policy: draws tasks, asks for one greedy answer and several at temperature 1 to each, scores them. The same seed gives the
  * same tasks and, for the same weights, the same numbers.
@@ -74,7 +78,7 @@ export async function evaluate(engine: Engine, environment: TextEnvironment, opt
   if (!Number.isInteger(count) || count < 2) throw new GuerdonError("usage", `evaluate: tasks is ${count}; it must be a whole number of at least 2.`);
   if (!Number.isInteger(samples) || samples < 1) throw new GuerdonError("usage", `evaluate: samples is ${samples}; it must be a whole number of at least 1.`);
   const began = performance.now();
-  const tasks = Array.from({ length: count }, (_, i) => environment.draw(split, stream(seed, "evaluation task", i)));
+  const tasks = evaluationTasks(environment, split, seed, count);
   const total = count * (samples + 1);
   let done = 0;
 
