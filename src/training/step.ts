@@ -2,6 +2,7 @@ import type { Examples } from "../credit/examples.ts";
 import type { Engine, Outputs, UpdateOptions } from "../engines/engine.ts";
 import type { Objective } from "../objectives/index.ts";
 import type { TextSequence } from "../policies/policy.ts";
+import { rowName } from "../credit/examples.ts";
 import { GuerdonError } from "../error.ts";
 import { gradientOf, outputsOf } from "../objectives/index.ts";
 
@@ -52,7 +53,8 @@ export async function step<X>(engine: Engine<X>, terms: readonly Term<X>[], opti
   const calls = terms.every((term) => forwardIsKnown(engine, term)) ? 1 : 2;
 
   const known = calls === 1 ? null : await engine.forward(rows, names);
-  const evaluated = terms.map((term, k) => evaluate(term, k, known ? rowsOf(known, places[k]!) : presumed(term)));
+  const inputs = terms.map((term, k) => (known ? rowsOf(known, places[k]!) : presumed(term)));
+  const evaluated = terms.map((term, k) => evaluate(term, k, inputs[k]!));
   const gradients = addUp(terms, evaluated, names, lengths, places);
 
   try {
@@ -62,7 +64,10 @@ export async function step<X>(engine: Engine<X>, terms: readonly Term<X>[], opti
       rowsOf(gradients, keep),
     );
     const outputs = known ?? own;
-    const final = known ? evaluated : terms.map((term, k) => evaluate(term, k, rowsOf(outputs, places[k]!)));
+    const final = terms.map((term, k) => {
+      const actual = rowsOf(outputs, places[k]!);
+      return known || equal(actual, inputs[k]!) ? evaluated[k]! : evaluate(term, k, actual);
+    });
     const { gradientNorm } = await engine.update(options);
     const gap = gapOf(terms, outputs, places);
     return { ...summary(terms, final), gradientNorm, calls, ...(gap ? { gap } : {}) };
@@ -107,6 +112,13 @@ function presumed<X>({ examples, objective }: Term<X>): Outputs {
   return { logProbs: rows.map((_, i) => flat.subarray(offsets[i]!, offsets[i + 1]!)) };
 }
 
+/** Whether the log-probabilities are the same to the bit. */
+const equal = (a: Outputs, b: Outputs): boolean =>
+  a["logProbs"]!.every((row, i) => {
+    const other = b["logProbs"]![i]!;
+    return row.every((v, j) => v === other[j]);
+  });
+
 type Evaluated = ReturnType<typeof gradientOf>;
 
 const nameOf = <X>({ name, objective }: Term<X>): string => name ?? objective.name;
@@ -136,13 +148,13 @@ function addUp<X>(
       perRow.forEach((gradient, i) => {
         const sum = total[name]![places[k]![i]!]!;
         if (sum.length !== gradient.length)
-          throw new GuerdonError("input", `Row ${i} of term ${k} ("${nameOf(term)}") has ${gradient.length} actions here and ${sum.length} in another term.`);
+          throw new GuerdonError("input", `Term ${k} ("${nameOf(term)}"): ${rowName(term.examples, i)} has ${gradient.length} actions here and ${sum.length} in another term.`);
         for (let j = 0; j < sum.length; j++) {
           sum[j]! += weight * gradient[j]!;
           if (!Number.isFinite(sum[j]!))
             throw new GuerdonError(
               "non-finite",
-              `The gradient with respect to ${name} is ${sum[j]} at action ${j} of row ${i} of term ${k} ("${nameOf(term)}"). The step was refused and nothing has changed.`,
+              `Term ${k} ("${nameOf(term)}"): the weighted gradient with respect to ${name} is ${sum[j]} in ${rowName(term.examples, i)}, action ${j}. No gradient was used.`,
             );
         }
       });
