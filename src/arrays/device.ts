@@ -16,6 +16,8 @@ interface Started {
 
 let starting: { readonly device: "wasm" | "webgpu"; readonly threads: number; readonly done: Promise<Started> } | null = null;
 let started: Started | null = null;
+/** Threads that the library was imported with, which is for good. */
+let imported: number | null = null;
 /** The first failure of a thread. Its results are garbage from then on. */
 let failure: Error | null = null;
 
@@ -31,6 +33,8 @@ export async function startArrays(options: DeviceOptions = {}): Promise<void> {
     throw new GuerdonError("usage", `startArrays: device ${JSON.stringify(device)} is not known; choose "wasm" or "webgpu"`);
   if (!(Number.isInteger(threads) && threads >= 1))
     throw new GuerdonError("usage", `startArrays: threads must be a whole number from 1, not ${threads}`);
+  if (device === "webgpu" && threads !== 1)
+    throw new GuerdonError("usage", "startArrays: threads are for wasm; leave them out with WebGPU");
   if (starting && (starting.device !== device || starting.threads !== threads))
     throw new GuerdonError(
       "usage",
@@ -66,7 +70,10 @@ const inNode = (): boolean => typeof process !== "undefined" && typeof process.v
 async function load(device: "wasm" | "webgpu", threads: number): Promise<Started> {
   if (device === "webgpu") await prepareWebgpu();
   else if (threads > 1) await prepareThreads();
-  const restore = pretend(device === "wasm" ? threads : 1);
+  imported ??= threads;
+  if (imported !== threads)
+    throw new GuerdonError("usage", `startArrays: the array library was loaded with ${imported} thread(s); ${threads} need a new process`);
+  const restore = pretend(threads);
   let jax: typeof Jax;
   try {
     jax = await import("@jax-js/jax");

@@ -3,7 +3,7 @@ import { Arr, binary, operand, together, unary, type Value } from "./arr.ts";
 import { axisOf, broadcast, show } from "./shape.ts";
 
 export const exp = (x: Arr): Arr => unary("exp", x);
-/** Natural logarithm. In compiled programs the error is 1.3e-5 absolute: do not use it near 1, where `log1p` is no better. */
+/** Natural logarithm. The slope at 0 is infinite: mask the input, not the result. */
 export const log = (x: Arr): Arr => unary("log", x);
 /** log(1 + x), accurate for tiny x. */
 export const log1p = (x: Arr): Arr => unary("log1p", x);

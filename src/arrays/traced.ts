@@ -3,6 +3,7 @@ import { GuerdonError } from "../error.ts";
 import { Arr, type Binary, type Unary, type Value } from "./arr.ts";
 import { library } from "./device.ts";
 import { values } from "./host.ts";
+import { log, log1p } from "./logarithm.ts";
 import { broadcast, same, sizeOf } from "./shape.ts";
 
 type Tracer = Jax.numpy.Array;
@@ -65,10 +66,12 @@ class TracedValue implements Value {
         return new TracedValue(nn.sigmoid(numpy.maximum(this.float, -80))); // below -88 the library's slope is NaN
       case "erf":
         return new TracedValue(lax.erf(this.float));
+      case "log":
+        return new TracedValue(log(this.float));
+      case "log1p":
+        return new TracedValue(log1p(this.float));
       case "reciprocal":
       case "exp":
-      case "log":
-      case "log1p":
       case "sqrt":
       case "tanh":
       case "cos":

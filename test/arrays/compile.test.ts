@@ -102,6 +102,22 @@ describe("numbers stay right", () => {
     program.dispose();
   });
 
+  test("logarithms are right to float32 rounding, near 1 too, and at the ends", async () => {
+    const program = A.compile((x: Arr) => ({ log: A.log(x), log1p: A.log1p(x) }));
+    const data = Float32Array.from({ length: 6000 }, (_, i) => (i < 3000 ? 0.5 + i / 2000 : Math.exp((i - 4500) / 18)));
+    const { log, log1p } = program.run({ shape: [6000], data });
+    const [logs, log1ps] = [await read(log), await read(log1p)];
+    const off = (actual: number, exact: number) => Math.abs(actual - exact) / Math.abs(exact || 1);
+    for (const [i, x] of data.entries()) {
+      expect(off(logs[i]!, Math.log(x))).toBeLessThan(4e-7);
+      expect(off(log1ps[i]!, Math.log1p(x))).toBeLessThan(4e-7);
+    }
+    const ends = program.run({ shape: [6], data: Float32Array.of(0, -2, Infinity, NaN, 3e38, -1) });
+    expect(await read(ends.log)).toEqual([-Infinity, NaN, Infinity, NaN, Math.fround(Math.log(3e38)), NaN]);
+    expect(await read(ends.log1p)).toEqual([0, NaN, Infinity, NaN, Math.fround(Math.log(3e38)), -Infinity]);
+    program.dispose();
+  });
+
   test("an index outside is NaN, never a wrong row, and does not reach other rows", async () => {
     const program = A.compile((table: Arr, k: Arr) => ({ rows: A.take(table, k), hot: A.oneHot(k, 3).sum(-1) }));
     for (const rows of [3, 400]) {
