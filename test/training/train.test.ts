@@ -1,0 +1,275 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { TextEnvironment } from "../../src/environments/index.ts";
+import { objective } from "../../src/objectives/index.ts";
+import { reward, sum } from "../../src/rewards/index.ts";
+import { drGrpo, grpo, onlineDpo, raft, rloo, supervised, train, type Method, type TrainOptions, type TrainReport } from "../../src/training/index.ts";
+import { metricsOf } from "../../src/training/report.ts";
+import { tinyCountdown, tinyEngine, type TinyEngine } from "./tiny.ts";
+
+const environment = tinyCountdown();
+let folder = "";
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "guerdon-train-"));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** A mixed batch: the task's text decides nothing, the answer's tokens do. */
+const someRight = reward("even", ({ text }) => text.length % 2 === 0);
+const small = { environment, reward: someRight, tasksPerStep: 4, seed: 7 };
+
+async function all(options: TrainOptions): Promise<TrainReport[]> {
+  const reports = [];
+  for await (const report of train(options)) reports.push(report);
+  return reports;
+}
+
+async function withEngine<T>(f: (engine: TinyEngine) => Promise<T>): Promise<T> {
+  const engine = await tinyEngine(environment);
+  try {
+    return await f(engine);
+  } finally {
+    engine.dispose();
+    engine.policy.dispose();
+  }
+}
+
+test("a tiny run learns from demonstrations, then from the check, and no failure pattern is said", () =>
+  withEngine(async (engine) => {
+    const reports = await all({
+      engine,
+      environment,
+      method: grpo({ as: "trl", groupSize: 8, learningRate: 3e-3 }),
+      warmUp: { steps: 200, tasksPerStep: 32 },
+      steps: 30,
+      tasksPerStep: 8,
+      seed: 1,
+    });
+    const warm = reports.filter((r) => r.phase === "warm-up");
+    const rl = reports.filter((r) => r.phase === "GRPO");
+    expect([warm.length, rl.length]).toEqual([200, 30]);
+    expect(warm[0]!.loss!).toBeGreaterThan(3);
+    expect(warm.at(-1)!.loss!).toBeLessThan(0.5);
+    const mean = (from: TrainReport[]): number => from.reduce((total, r) => total + r.reward!.mean, 0) / from.length;
+    expect(mean(rl.slice(-10))).toBeGreaterThan(mean(rl.slice(0, 5)) + 0.1);
+    for (const r of rl) {
+      expect(r.gap!.maximum).toBeLessThan(1e-4);
+      expect(r.entropy).toBeGreaterThan(0);
+      expect(r.clip).toEqual({ region: 0, low: 0, high: 0 });
+      expect(r.kl).toBeNull();
+    }
+    expect(rl.flatMap((r) => r.findings)).toEqual([]);
+  }));
+
+describe("every method makes an update that changes the weights and reports finite numbers", () => {
+  test.each([
+    ["grpo as the paper, with a reference", grpo({ as: "paper", groupSize: 4 })],
+    ["dr-grpo", drGrpo({ groupSize: 4, maxActions: environment.maxActions })],
+    ["dapo", grpo({ as: "dapo", groupSize: 4 })],
+    ["rloo", rloo({ groupSize: 4 })],
+    ["raft", raft({ groupSize: 4 })],
+    ["online DPO", onlineDpo({ groupSize: 4 })],
+    ["supervised", supervised()],
+    ["GSPO with epochs and minibatches", grpo({ as: "trl", groupSize: 4, ratio: "sequence", epochs: 2, minibatches: 2 })],
+    ["a corrected gap at another temperature", grpo({ as: "trl", groupSize: 4, temperature: 0.7, correction: { level: "token", kind: "truncated", high: 2 } })],
+  ] as readonly [string, Method][])("%s", (_, method) =>
+    withEngine(async (engine) => {
+      const before = await engine.weights();
+      const reports = await all({ ...small, engine, method, steps: 2 });
+      expect(reports).toHaveLength(2);
+      for (const report of reports) {
+        expect(report.gradientNorm).toBeGreaterThan(0);
+        for (const value of Object.values(metricsOf(report))) if (value !== null) expect(value).toSatisfy(Number.isFinite);
+      }
+      const after = await engine.weights();
+      expect(after["lm_head.weight"]).not.toEqual(before["lm_head.weight"]);
+      if (method.data === "rollouts" && method.correction !== null) expect(reports[0]!.corrected).not.toBeNull();
+      // Against the policy itself the first step's divergence is nothing.
+      if (method.name === "online DPO") expect(reports[0]!.kl).toBeLessThan(1e-9);
+    }),
+  );
+});
+
+describe("a run on disk that is interrupted goes on as if it had not been", () => {
+  const options = (engine: TinyEngine, directory: string): TrainOptions => ({
+    ...small,
+    engine,
+    directory: join(folder, directory),
+    method: grpo({ as: "paper", groupSize: 4, epochs: 2 }),
+    warmUp: { steps: 3, tasksPerStep: 8 },
+    steps: 5,
+    evaluation: { every: 2, tasks: 4, samples: 2, seed: 99 },
+    checkpointSeconds: 3600,
+  });
+  const metrics = (directory: string): unknown[] =>
+    readFileSync(join(folder, directory, "metrics.jsonl"), "utf8")
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => ({ ...(JSON.parse(line) as object), clock: null }));
+  const rollouts = (directory: string): string => readFileSync(join(folder, directory, "rollouts.jsonl"), "utf8");
+
+  let expected: Awaited<ReturnType<TinyEngine["weights"]>>;
+  beforeAll(() =>
+    withEngine(async (engine) => {
+      await all(options(engine, "whole"));
+      expected = await engine.weights();
+    }),
+  );
+
+  test.each([1, 3, 4, 6])("left after step %i", async (cut) => {
+    const name = `cut-${cut}`;
+    await withEngine(async (engine) => {
+      for await (const report of train(options(engine, name))) if (report.index === cut) break;
+    });
+    await withEngine(async (engine) => {
+      const rest = await all(options(engine, name));
+      expect(rest[0]!.index).toBe(cut + 1);
+      expect(await engine.weights()).toEqual(expected);
+    });
+    expect(metrics(name)).toEqual(metrics("whole"));
+    expect(rollouts(name)).toBe(rollouts("whole"));
+  });
+
+  test("aborted while it samples", async () => {
+    const stop = new AbortController();
+    await withEngine(async (engine) => {
+      const sample = engine.sample.bind(engine);
+      let calls = 0;
+      const watched = Object.assign(Object.create(engine) as TinyEngine, {
+        sample: (...args: Parameters<typeof sample>) => {
+          if (++calls === 5) stop.abort();
+          return sample(...args);
+        },
+      });
+      await expect(all({ ...options(watched, "aborted"), signal: stop.signal })).rejects.toMatchObject({ code: "interrupted" });
+    });
+    await withEngine(async (engine) => {
+      await all(options(engine, "aborted"));
+      expect(await engine.weights()).toEqual(expected);
+    });
+    expect(metrics("aborted")).toEqual(metrics("whole"));
+  });
+
+  test("a finished run has nothing left to do and loads its weights", () =>
+    withEngine(async (engine) => {
+      expect(await all(options(engine, "whole"))).toEqual([]);
+      expect(await engine.weights()).toEqual(expected);
+    }));
+
+  test("a folder with other settings is refused, naming the setting", () =>
+    withEngine(async (engine) => {
+      const other = { ...options(engine, "whole"), method: grpo({ as: "paper", groupSize: 8, epochs: 2 }) };
+      await expect(all(other)).rejects.toThrow("groupSize");
+    }));
+
+  test("run.json holds every resolved setting", () => {
+    const run = JSON.parse(readFileSync(join(folder, "whole", "run.json"), "utf8")) as { configuration: Record<string, unknown> };
+    expect(run.configuration).toMatchObject({
+      environment: { name: "countdown" },
+      reward: { name: "even" },
+      method: { name: "GRPO", settings: { as: "paper", scale: { ddof: 0, epsilon: 0 }, aggregation: "row-mean", low: 0.2, kl: { estimator: "k3", coefficient: 0.04 } } },
+      warmUp: { steps: 3, method: { name: "supervised" } },
+      budget: { steps: 5 },
+      seed: 7,
+    });
+  });
+});
+
+describe("a grade that cannot be given", () => {
+  test("takes no part: the others are compared with each other, and it has no advantage", () =>
+    withEngine(async (engine) => {
+      let asked = 0;
+      const patchy = reward("patchy", () => ([1, 0, null, 0] as const)[asked++ % 4]!);
+      const method = grpo({ as: "paper", groupSize: 4, kl: null });
+      const [report] = await all({ ...small, reward: patchy, engine, method, steps: 1, tasksPerStep: 1 });
+      expect(report!.rollouts!.coverage).toMatchObject({ scored: 3, total: 4, reasons: { declined: 1 } });
+      const advantages = report!.rollouts!.drawn.map((d) => d.advantage);
+      expect(advantages[2]).toBeNull();
+      // [1, 0, 0] with the population deviation.
+      [Math.SQRT2, -Math.SQRT1_2, null, -Math.SQRT1_2].forEach((value, i) => value !== null && expect(advantages[i]).toBeCloseTo(value, 5));
+    }));
+
+  test("too many stop the run with the step and the reason", () =>
+    withEngine(async (engine) => {
+      const silent = reward("silent", () => null);
+      await expect(all({ ...small, reward: silent, engine, method: rloo({ groupSize: 4 }), steps: 3 })).rejects.toMatchObject({
+        code: "coverage",
+        message: expect.stringMatching(/^Step 1: .*"silent".*declined/) as string,
+      });
+    }));
+});
+
+test("a loss that is not finite refuses the step, names the rollout's row and changes nothing", () =>
+  withEngine(async (engine) => {
+    const before = await engine.weights();
+    const broken = objective({ name: "broken", token: ["advantage"], loss: ({ logProbs }, b) => logProbs.mul(b.token.advantage).div(0).sum() });
+    const method = { ...rloo({ groupSize: 4 }), objective: broken };
+    await expect(all({ ...small, engine, method, steps: 1 })).rejects.toMatchObject({ code: "non-finite" });
+    expect(await engine.weights()).toEqual(before);
+  }));
+
+test("rewards of parts that cancel are found out by a real run", () =>
+  withEngine(async (engine) => {
+    const up = reward("up", ({ text }) => text.length / 20);
+    const down = reward("down", ({ text }) => -text.length / 20);
+    const reports = await all({ ...small, reward: sum({ up, down }), engine, method: grpo({ as: "trl", groupSize: 4 }), steps: 4 });
+    expect(reports.flatMap((r) => r.findings).map((f) => f.kind)).toContain("parts-cancel");
+    expect(Object.keys(metricsOf(reports[0]!))).toEqual(expect.arrayContaining(["part/up/mean", "part/down/deviation"]));
+  }));
+
+test("nothing accepted: no update, no loss, and the run goes on", () =>
+  withEngine(async (engine) => {
+    const never = reward("never", () => 0);
+    const reports = await all({ ...small, reward: never, engine, method: raft({ groupSize: 2 }), steps: 2 });
+    expect(reports.map((r) => [r.loss, r.gradientNorm])).toEqual([
+      [null, null],
+      [null, null],
+    ]);
+  }));
+
+test("metrics carry TRL's names beside ours", () =>
+  withEngine(async (engine) => {
+    const [report] = await all({ ...small, engine, method: grpo({ as: "trl", groupSize: 4 }), steps: 1 });
+    const metrics = metricsOf(report!);
+    for (const name of ["reward", "reward_std", "frac_reward_zero_std", "kl", "entropy", "clip_ratio/region_mean", "completions/mean_length", "completions/clipped_ratio"])
+      expect(metrics).toHaveProperty([name]);
+    expect(metrics["reward"]).toBe(metrics["reward/mean"]);
+    expect(metrics["frac_reward_zero_std"]).toBe(report!.groups!.identical / report!.groups!.count);
+  }));
+
+test("observers see each report before the run goes on; evaluation comes when it is due", () =>
+  withEngine(async (engine) => {
+    const seen: number[] = [];
+    const observers = [async (r: TrainReport) => void seen.push(r.index)];
+    const reports = await all({ ...small, engine, method: rloo({ groupSize: 2 }), steps: 5, observers, evaluation: { every: 2, tasks: 4, samples: 2, seed: 3 } });
+    expect(seen).toEqual([1, 2, 3, 4, 5]);
+    expect(reports.filter((r) => r.evaluation !== null).map((r) => r.index)).toEqual([2, 4, 5]);
+  }));
+
+test("a run of a number of seconds ends when they are used", () =>
+  withEngine(async (engine) => {
+    const reports = await all({ ...small, engine, method: supervised(), seconds: 0.3 });
+    expect(reports.length).toBeGreaterThan(1);
+    const used = reports.reduce((total, r) => total + r.seconds.preparing + r.seconds.updating, 0);
+    const last = reports.at(-1)!;
+    expect(used).toBeGreaterThanOrEqual(0.3);
+    expect(used - last.seconds.preparing - last.seconds.updating).toBeLessThan(0.3);
+  }));
+
+describe("options that do not fit are refused", () => {
+  const silentEnvironment: TextEnvironment = { name: "bare", maxActions: 6, draw: (split, rng) => environment.draw(split, rng) };
+  test.each([
+    [{ steps: undefined }, "either `steps` or `seconds`"],
+    [{ steps: 1, seconds: 1 }, "either `steps` or `seconds`"],
+    [{ steps: -1 }, "whole number"],
+    [{ steps: 1, environment: silentEnvironment, reward: undefined }, "cannot check answers"],
+    [{ steps: 1, environment: silentEnvironment, method: supervised() }, "no demonstrations"],
+  ])("%#", (change, words) =>
+    withEngine(async (engine) => {
+      const options = { ...small, engine, method: rloo({ groupSize: 2 }), ...change } as TrainOptions;
+      await expect(all(options)).rejects.toMatchObject({ code: "usage", message: expect.stringContaining(words) as string });
+    }),
+  );
+});
