@@ -81,11 +81,12 @@ class TracedValue implements Value {
   }
 
   binary(operation: Binary, other: Value | number): Value {
-    const { numpy } = library();
-    // A fraction beside an integer array would be rounded to an integer, and integer division truncates.
-    const float = operation === "div" || (typeof other === "number" && !Number.isInteger(other));
+    const { numpy, DType } = library();
+    // Beside an integer array the library makes an integer of any number, by way of float32; and integer division truncates.
+    const float = operation === "div" || (typeof other === "number" && other !== (other | 0));
     const a = float ? this.float : this.number;
-    const b = typeof other === "number" ? other : float ? traced(other).float : traced(other).number;
+    const whole = (n: number): Tracer | number => (a.dtype === "int32" ? numpy.full([], n, { dtype: DType.Int32 }) : n);
+    const b = typeof other === "number" ? whole(other) : float ? traced(other).float : traced(other).number;
     if (operation === "minimum" || operation === "maximum") return new TracedValue(numpy[operation](a, b));
     return new TracedValue(a[operation](b));
   }
@@ -136,9 +137,11 @@ class TracedValue implements Value {
   }
 
   concat(others: readonly Value[], axis: number): Value {
+    const parts = [this, ...others.map(traced)];
+    const whole = parts.every(({ tracer }) => tracer.dtype === "int32");
     return new TracedValue(
       library().numpy.concatenate(
-        [this, ...others.map(traced)].map((v) => v.number),
+        parts.map((part) => (whole ? part.index : part.float)),
         axis,
       ),
     );

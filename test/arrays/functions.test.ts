@@ -109,6 +109,14 @@ const cases: Record<string, [f: (i: Arrays<"x" | "y" | "k">) => Arr, inputs: Tes
   "constants from the host": [({ x }) => x.mul(A.host([1, 2, 3, 4], [4])).add(A.host([1], [])), { x }],
   "a constant on the left": [({ x }) => A.host([1, 2, 3, 4], [4]).sub(x), { x }],
   "indices as numbers": [({ x, k }) => x.mul(k.mul(0.5)).add(k.div(4)).add(k.add(1)), { x: row, k: whole([0, 1, 2, 3]) }],
+  "indices beside fractions, large numbers and infinities": [
+    ({ x, k }) => x.mul(A.minimum(k, 1.5).add(k.greater(0.5)).add(k.greater(-1e30)).add(A.maximum(k, -Infinity))),
+    { x: row, k: whole([0, 1, 2, 3]) },
+  ],
+  "large indices": [({ x, k }) => x.mul(k.sub(0x3f3504f3)), { x: row, k: whole([0x3f3504f3, 0x3f3504f4, 0x3f3504f0, 0x3f3504f3]) }],
+  "indices joined to numbers": [({ x, k }) => A.concat([k, x, x.greater(0)], 0), { x: row, k: whole([0, 1, 2, 3]) }],
+  "indices joined, then used": [({ x, k }) => A.take(x, A.concat([k, k.mul(0).add(3)], 0)), { x: row, k: whole([0, 1]) }],
+  "an index array made of numbers": [({ x, k }) => A.take(x, A.where(k.greater(1), k, 0)), { x: row, k: whole([0, 1, 2, 3]) }],
   "an unused parameter": [({ x }) => x.mul(2), { x, y }],
 };
 
