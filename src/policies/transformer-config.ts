@@ -26,7 +26,7 @@ export interface TransformerConfig {
   readonly theta?: number;
   /** Rotary frequencies in radians a position, headSize / 2 of them, where a file rescales them; replaces `theta`. */
   readonly frequencies?: readonly number[];
-  /** "swiglu": down(silu(gate) x up). "gelu": down(gelu(up)), the tanh form. */
+  /** "swiglu": down(silu(gate) x up). "gelu": down(gelu(up)). */
   readonly activation: "swiglu" | "gelu";
   /** Whether the output matrix is the embedding. */
   readonly tied: boolean;

@@ -1,6 +1,7 @@
-import { concat, div, exp, gelu, matmul, oneHot, silu, sqrt, square, stopGradient, take } from "../arrays/index.ts";
+import { concat, div, exp, matmul, oneHot, silu, sqrt, square, stopGradient, take } from "../arrays/index.ts";
 import type { Arr, Arrays } from "../arrays/index.ts";
 import { GuerdonError } from "../error.ts";
+import { gelu } from "./gelu.ts";
 import { adapterName, modulePath } from "./transformer-config.ts";
 import type { LoraConfig, Projection, Resolved } from "./transformer-config.ts";
 
@@ -98,8 +99,7 @@ export function heads(model: Model, layer: number, x: Arr, lead: readonly number
 /** The layer's MLP for normed activations. */
 function mlp(model: Model, layer: number, x: Arr): Arr {
   const up = project(model, layer, "up_proj", x);
-  const inner =
-    model.config.activation === "swiglu" ? silu(project(model, layer, "gate_proj", x)).mul(up) : gelu(up, { approximate: true });
+  const inner = model.config.activation === "swiglu" ? silu(project(model, layer, "gate_proj", x)).mul(up) : gelu(up);
   return project(model, layer, "down_proj", inner);
 }
 
