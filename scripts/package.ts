@@ -6,6 +6,8 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { publint } from "publint";
+import { formatMessage } from "publint/utils";
 
 const MEGABYTE = 1e6;
 const sizeLimit = 15 * MEGABYTE;
@@ -35,7 +37,8 @@ const folder = mkdtempSync(join(tmpdir(), "guerdon-package-"));
 try {
   rmSync(join(root, "dist"), { recursive: true, force: true });
   run(root, "node_modules/.bin/tsc", "-p", "tsconfig.build.json");
-  process.stdout.write(run(root, "node_modules/.bin/publint", "--strict"));
+  const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { exports: Record<string, unknown> };
+  const { messages } = await publint({ pkgDir: root, strict: true });
   const [packed] = JSON.parse(run(root, "npm", "pack", "--silent", "--json", "--pack-destination", folder)) as { filename: string }[];
   writeFileSync(join(folder, "package.json"), '{"private":true,"type":"module"}');
   run(
@@ -52,8 +55,7 @@ try {
   );
 
   const installed = sizeOf(join(folder, "node_modules"));
-  const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { exports: Record<string, unknown> };
-  const rooms = Object.keys(exports).filter((path) => path !== "./package.json");
+  const rooms = Object.keys(manifest.exports).filter((path) => path !== "./package.json");
   for (const path of rooms) run(folder, process.execPath, "--input-type=module", "-e", `await import("guerdon${path.slice(1)}")`);
   const empty = coldStartMs(folder, "");
   const importMs = coldStartMs(folder, 'await import("guerdon")') - empty;
@@ -62,6 +64,7 @@ try {
     JSON.stringify({ installedMB: Math.round(installed / 1e4) / 100, importMs: Math.round(importMs), entryPoints: rooms.length }),
   );
   const problems = [
+    ...messages.map((message) => formatMessage(message, manifest) ?? message.code),
     installed > sizeLimit && `the installed package has ${(installed / MEGABYTE).toFixed(1)} MB; the limit is ${sizeLimit / MEGABYTE} MB`,
     importMs > importLimitMs && `importing "guerdon" takes ${importMs.toFixed(0)} ms; the limit is ${importLimitMs} ms`,
   ].filter((problem) => problem !== false);

@@ -32,6 +32,7 @@ gate unused "$bin/knip"
 gate package node scripts/package.ts
 gate browser node --conditions=guerdon-source scripts/browser.ts
 gate examples node scripts/examples.ts
+gate readme node scripts/readme.ts --check
 
 [ "$failed" -eq 0 ] || printf '\nfailed:%s\n' "$names"
 printf '\n%s passed, %s failed\n' "$passed" "$failed"
