@@ -21,6 +21,8 @@ export interface Measured {
   readonly passN: number;
   readonly majorityN: number;
   readonly distinct: number;
+  /** [k, pass@k] for k = 1, 2, 4, ..., samples: what more samples buy where a verifier picks. */
+  readonly passAt: readonly (readonly [k: number, value: number])[];
   /** 95 % intervals of the shares. */
   readonly intervals: { readonly [name in "pass1" | "greedy" | "passN" | "majorityN"]: readonly [low: number, high: number] };
   readonly seconds: number;
@@ -50,7 +52,14 @@ export interface JobResult {
 /** What happens while a job runs, for whoever prints it. */
 export type JobEvent =
   /** A part begins or, when `done` is not 0, goes on. Its length is in steps or in seconds. */
-  | { readonly kind: "part"; readonly id: string; readonly title: string; readonly steps: number | null; readonly seconds: number | null; readonly done: number }
+  | {
+      readonly kind: "part";
+      readonly id: string;
+      readonly title: string;
+      readonly steps: number | null;
+      readonly seconds: number | null;
+      readonly done: number;
+    }
   | { readonly kind: "step"; readonly id: string; readonly report: TrainReport }
   | { readonly kind: "evaluating"; readonly id: string; readonly title: string }
   | { readonly kind: "evaluation"; readonly id: string; readonly title: string; readonly measured: Measured }
@@ -118,9 +127,13 @@ export async function* compareJob(job: Job, options: RunJobOptions): AsyncGenera
   }
 }
 
+/** What a player without any skill gets on the job's own evaluation tasks; null where it is not known. */
+export function chanceOf({ environment, evaluation: { tasks, seed }, chance }: Job): number | null {
+  return chance?.(evaluationTasks(environment, "test", seed, tasks), stream(seed, "chance")) ?? null;
+}
+
 async function resultOf(job: Job, warmUp: PartResult, training: PartResult): Promise<JobResult> {
-  const { tasks, seed } = job.evaluation;
-  const chance = job.chance?.(evaluationTasks(job.environment, "test", seed, tasks), stream(seed, "chance")) ?? null;
+  const chance = chanceOf(job);
   return { job: job.name, seed: job.seed, chance, before: warmUp.measured, after: training.measured, warmUp, training };
 }
 
@@ -156,7 +169,15 @@ async function* trained(
   };
   let announced = false;
   for await (const report of train(settings)) {
-    if (!announced) yield { kind: "part", id, title, steps: "steps" in length ? length.steps : null, seconds: "seconds" in length ? length.seconds : null, done: report.index - 1 };
+    if (!announced)
+      yield {
+        kind: "part",
+        id,
+        title,
+        steps: "steps" in length ? length.steps : null,
+        seconds: "seconds" in length ? length.seconds : null,
+        done: report.index - 1,
+      };
     announced = true;
     yield { kind: "step", id, report };
   }
@@ -170,7 +191,9 @@ async function* trained(
   const run = openRun(directory);
   let result: PartResult;
   try {
-    const place = (run.latest?.snapshots["loop"] satisfies Snapshot | undefined)?.json as { readonly step: number; readonly signals: { readonly seconds: number } } | undefined;
+    const place = (run.latest?.snapshots["loop"] satisfies Snapshot | undefined)?.json as
+      | { readonly step: number; readonly signals: { readonly seconds: number } }
+      | undefined;
     if (place === undefined) throw new GuerdonError("internal", `${directory} has no checkpoint after its training.`);
     result = { id, title, steps: place.step, seconds: place.signals.seconds, measured };
     run.results({ part: result as unknown as Json });
@@ -192,7 +215,10 @@ export function summary(evaluation: Evaluation): Measured {
   const { tasks, samples, seed, greedy, pass1, majority, distinct, seconds } = evaluation;
   const all = evaluation.passAt.find(({ k }) => k === samples)?.value;
   if (all === undefined)
-    throw new GuerdonError("coverage", `pass@${samples} could not be measured: too few tasks have ${samples} scored answers (${evaluation.coverage.text}).`);
+    throw new GuerdonError(
+      "coverage",
+      `pass@${samples} could not be measured: too few tasks have ${samples} scored answers (${evaluation.coverage.text}).`,
+    );
   return {
     tasks,
     samples,
@@ -202,6 +228,7 @@ export function summary(evaluation: Evaluation): Measured {
     passN: all.estimate,
     majorityN: majority.estimate,
     distinct,
+    passAt: evaluation.passAt.map(({ k, value }) => [k, value.estimate]),
     intervals: {
       pass1: [pass1.low, pass1.high],
       greedy: [greedy.low, greedy.high],
