@@ -12,11 +12,17 @@ export function checkNames(has: readonly string[], names: readonly string[], who
 export function checkGradients<X>(rows: readonly X[], gradients: Outputs, actions: (row: X) => number): void {
   for (const [name, perRow] of Object.entries(gradients)) {
     if (perRow.length !== rows.length)
-      throw new GuerdonError("usage", `The gradient of "${name}" has ${perRow.length} rows and there are ${rows.length} rows; give one array a row.`);
+      throw new GuerdonError(
+        "usage",
+        `The gradient of "${name}" has ${perRow.length} rows and there are ${rows.length} rows; give one array a row.`,
+      );
     perRow.forEach((gradient, i) => {
       const length = actions(rows[i]!);
       if (gradient.length !== length)
-        throw new GuerdonError("usage", `The gradient of "${name}" in row ${i} has ${gradient.length} numbers and the row has ${length} actions.`);
+        throw new GuerdonError(
+          "usage",
+          `The gradient of "${name}" in row ${i} has ${gradient.length} numbers and the row has ${length} actions.`,
+        );
     });
   }
 }

@@ -34,7 +34,8 @@ export function hostEngine<X>(options: HostEngineOptions<X>): HostEngine<X> {
   const { policy, seed = 0, optimizer = "adamw" } = options;
   const initial = options.parameters ?? policy.init(seed);
   const shapes = Object.fromEntries(Object.entries(initial).map(([name, t]) => [name, t.shape]));
-  const like = (): Record<string, Float64Array> => Object.fromEntries(Object.entries(initial).map(([name, t]) => [name, new Float64Array(t.data.length)]));
+  const like = (): Record<string, Float64Array> =>
+    Object.fromEntries(Object.entries(initial).map(([name, t]) => [name, new Float64Array(t.data.length)]));
 
   const number = ++engines;
   let restores = 0;
@@ -71,12 +72,12 @@ export function hostEngine<X>(options: HostEngineOptions<X>): HostEngine<X> {
 
     async sample(requests, o) {
       checkNames(policy.outputs, o.record ?? [], "This engine");
-      return toRollouts(engine, requests, policy.sample(parameters, requests, o), o, policy.actions);
+      return toRollouts(engine, requests, policy.sample(parameters, requests, o), o, (row) => policy.actions(row));
     },
 
     async backward(rows, gradients) {
       checkNames(policy.outputs, Object.keys(gradients), "This engine");
-      checkGradients(rows, gradients, policy.actions);
+      checkGradients(rows, gradients, (row) => policy.actions(row));
       pending = true;
       return policy.backward(parameters, rows, gradients, gradient);
     },
@@ -134,7 +135,13 @@ export function hostEngine<X>(options: HostEngineOptions<X>): HostEngine<X> {
     async restore(snapshot) {
       const counters = countersOf(snapshot, "host", policy.family);
       const loaded = names.flatMap((name) =>
-        ([["parameters", parameters], ["first", first], ["second", second]] as const).map(([kind, to]) => ({
+        (
+          [
+            ["parameters", parameters],
+            ["first", first],
+            ["second", second],
+          ] as const
+        ).map(([kind, to]) => ({
           to: to[name]!,
           from: doubles(snapshot, `${kind}/${name}`, to[name]!.length),
         })),

@@ -129,14 +129,14 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
         alive();
         checkNames(policy.outputs, o.record ?? [], who);
         const sampled = await policy.sample(engine.parameters, requests, o);
-        return toRollouts(engine, requests, sampled, o, policy.actions);
+        return toRollouts(engine, requests, sampled, o, (row) => policy.actions(row));
       }),
 
     backward: (rows, gradients) =>
       inTurn(async () => {
         alive();
         checkNames(policy.outputs, Object.keys(gradients), who);
-        checkGradients(rows, gradients, policy.actions);
+        checkGradients(rows, gradients, (row) => policy.actions(row));
         const made = await compiled.backward(weights, gradient ?? zeros, rows, gradients);
         clear();
         gradient = made.gradient;
@@ -208,7 +208,9 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
       inTurn(async () => {
         alive();
         const counters = countersOf(snapshot, "local", policy.family);
-        const host = parts().map(([kind, part]) => Object.entries(part).map(([name, t]) => [name, tensorOf(snapshot, `${kind}/${name}`, t.shape)] as const));
+        const host = parts().map(([kind, part]) =>
+          Object.entries(part).map(([name, t]) => [name, tensorOf(snapshot, `${kind}/${name}`, t.shape)] as const),
+        );
         const [trainable, first, second] = host.map((part) => Object.fromEntries(part.map(([name, t]) => [name, upload(t)])));
         replace(trainable!, { first: first!, second: second! });
         clear();

@@ -75,22 +75,29 @@ export function programs<X>(policy: Policy<X>, cells: number, inFlight: number):
   }
 
   function updateProgram() {
-    return compile((state: { parameters: Arrays; gradient: Arrays; first: Arrays; second: Arrays }, o: Readonly<Record<UpdateNumber, Arr>>) => {
-      const norm = globalNorm(state.gradient);
-      const clipped = clipByGlobalNorm(state.gradient, o.clipNorm);
-      const stepped = zip(state.parameters, clipped, (parameter, gradient, name) =>
-        adamw(parameter, gradient, state.first[name]!, state.second[name]!, {
-          ...o,
-          weightDecay: parameter.shape.length > 1 ? o.weightDecay : 0,
-        }),
-      );
-      const part = (key: "parameter" | "m" | "v"): Arrays => Object.fromEntries(Object.entries(stepped).map(([name, s]) => [name, s[key]]));
-      return { parameters: part("parameter"), first: part("m"), second: part("v"), norm };
-    });
+    return compile(
+      (state: { parameters: Arrays; gradient: Arrays; first: Arrays; second: Arrays }, o: Readonly<Record<UpdateNumber, Arr>>) => {
+        const norm = globalNorm(state.gradient);
+        const clipped = clipByGlobalNorm(state.gradient, o.clipNorm);
+        const stepped = zip(state.parameters, clipped, (parameter, gradient, name) =>
+          adamw(parameter, gradient, state.first[name]!, state.second[name]!, {
+            ...o,
+            weightDecay: parameter.shape.length > 1 ? o.weightDecay : 0,
+          }),
+        );
+        const part = (key: "parameter" | "m" | "v"): Arrays =>
+          Object.fromEntries(Object.entries(stepped).map(([name, s]) => [name, s[key]]));
+        return { parameters: part("parameter"), first: part("m"), second: part("v"), norm };
+      },
+    );
   }
 
   /** Runs `dispatch` for each chunk and reads what it made into `outputs`, a few chunks later. */
-  async function inChunks(rows: readonly X[], names: readonly string[], dispatch: (chunk: Chunk, members: X[]) => Tensors): Promise<Outputs> {
+  async function inChunks(
+    rows: readonly X[],
+    names: readonly string[],
+    dispatch: (chunk: Chunk, members: X[]) => Tensors,
+  ): Promise<Outputs> {
     const outputs = Object.fromEntries(names.map((name) => [name, Array.from<Float32Array>({ length: rows.length })]));
     const waiting: { chunk: Chunk; made: Tensors }[] = [];
     const collect = async (): Promise<void> => {
@@ -110,7 +117,13 @@ export function programs<X>(policy: Policy<X>, cells: number, inFlight: number):
       const lengths = rows.map((row) => policy.cells(row));
       for (const chunk of chunks(lengths, cells)) {
         if (waiting.length >= inFlight) await collect();
-        waiting.push({ chunk, made: dispatch(chunk, chunk.members.map((i) => rows[i]!)) });
+        waiting.push({
+          chunk,
+          made: dispatch(
+            chunk,
+            chunk.members.map((i) => rows[i]!),
+          ),
+        });
       }
       while (waiting.length > 0) await collect();
       return outputs;
@@ -169,7 +182,10 @@ export function programs<X>(policy: Policy<X>, cells: number, inFlight: number):
     },
 
     get shapes() {
-      return [...forwards.values(), ...backwards.values(), ...(updating ? [updating] : [])].reduce((sum, program) => sum + program.shapes, 0);
+      return [...forwards.values(), ...backwards.values(), ...(updating ? [updating] : [])].reduce(
+        (sum, program) => sum + program.shapes,
+        0,
+      );
     },
 
     dispose() {

@@ -32,7 +32,9 @@ export function toRollouts<X>(
       group,
       behaviourLogProbs: padded(one.logProbs),
       mask: new Uint8Array(length).fill(1, before),
-      ...(one.recorded ? { recorded: Object.fromEntries(Object.entries(one.recorded).map(([name, column]) => [name, padded(column)])) } : {}),
+      ...(one.recorded
+        ? { recorded: Object.fromEntries(Object.entries(one.recorded).map(([name, column]) => [name, padded(column)])) }
+        : {}),
       stop: one.stop,
       sampling,
       weightsVersion: engine.weightsVersion,

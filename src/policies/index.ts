@@ -5,3 +5,6 @@ export { parameterShapes, type LoraConfig, type Projection, type TransformerConf
 export { readTokenizer } from "./tokenizer-files.ts";
 export { readModel, writeModel, type ReadModelOptions, type WriteModelOptions } from "./model-files.ts";
 export { readAdapter, writeAdapter } from "./adapter-files.ts";
+export type { HostParameters, HostPolicy } from "./host-policy.ts";
+export { mlp, type Acted, type MlpConfig, type MlpPolicy } from "./mlp.ts";
+export { softmaxPolicy, type SoftmaxOptions, type SoftmaxPolicy } from "./softmax.ts";

@@ -59,7 +59,11 @@ const logDeviations = { low: -5, high: 2 };
  */
 export function mlp(config: MlpConfig): MlpPolicy {
   const { observations: O, actions, hidden } = config;
-  for (const [name, n] of [["observations", O], ...hidden.map((h, i) => [`hidden[${i}]`, h] as const), ["actions", actions.kind === "gaussian" ? actions.size : actions.count]] as const)
+  for (const [name, n] of [
+    ["observations", O],
+    ...hidden.map((h, i) => [`hidden[${i}]`, h] as const),
+    ["actions", actions.kind === "gaussian" ? actions.size : actions.count],
+  ] as const)
     if (!Number.isInteger(n) || n < 1) throw new GuerdonError("usage", `mlp: ${name} must be a whole number of at least 1, not ${n}.`);
   /** Numbers that one action takes in a row. */
   const perAction = actions.kind === "gaussian" ? actions.size : 1;
@@ -146,7 +150,8 @@ export function mlp(config: MlpConfig): MlpPolicy {
       const taken = inputs["actions"]!.reshape(actions.kind === "gaussian" ? [N * T, perAction] : [N * T]);
       const of = distribution(parameters, x);
       const compute: Record<string, () => Arr> = {
-        logProbs: () => ("logits" in of ? of.logits.mul(oneHot(taken, actionFeatures)).sum(1) : gaussianLogProb(taken, of.mean, of.logDeviation)),
+        logProbs: () =>
+          "logits" in of ? of.logits.mul(oneHot(taken, actionFeatures)).sum(1) : gaussianLogProb(taken, of.mean, of.logDeviation),
         entropy: () =>
           "logits" in of ? exp(of.logits).mul(of.logits).sum(1).neg() : of.logDeviation.add(0.5 * Math.log(2 * Math.PI * Math.E)).sum(1),
         value: () => network("value", parameters, x),
@@ -156,20 +161,29 @@ export function mlp(config: MlpConfig): MlpPolicy {
     },
 
     async sample() {
-      throw new GuerdonError("unsupported", "An mlp policy acts in a simulator: use act(parameters, observations, rngs). sample() is for policies that answer tasks.");
+      throw new GuerdonError(
+        "unsupported",
+        "An mlp policy acts in a simulator: use act(parameters, observations, rngs). sample() is for policies that answer tasks.",
+      );
     },
 
     async act(parameters, observations, rngs) {
       const B = observations.length / O;
       if (!Number.isInteger(B) || (rngs && rngs.length !== B))
-        throw new GuerdonError("usage", `act: ${observations.length} numbers are not observations of ${O} numbers, with one stream each (there are ${rngs?.length ?? "no"} streams).`);
+        throw new GuerdonError(
+          "usage",
+          `act: ${observations.length} numbers are not observations of ${O} numbers, with one stream each (there are ${rngs?.length ?? "no"} streams).`,
+        );
       const rows = 2 ** Math.max(3, Math.ceil(Math.log2(B)));
       const padded = new Float32Array(rows * O);
       padded.set(observations);
       const made = acting.run(parameters, { shape: [rows, O], data: padded } satisfies HostArray);
       const read = await readAll(made);
       for (const tensor of Object.values(made)) tensor.dispose();
-      const drawn = actions.kind === "categorical" ? drawCategorical(read["logits"]!.data, B, rngs) : drawGaussian(read["mean"]!.data, read["logDeviation"]!.data, B, rngs);
+      const drawn =
+        actions.kind === "categorical"
+          ? drawCategorical(read["logits"]!.data, B, rngs)
+          : drawGaussian(read["mean"]!.data, read["logDeviation"]!.data, B, rngs);
       return { ...drawn, ...(config.value ? { value: Float32Array.from(read["value"]!.data.subarray(0, B)) } : {}) };
     },
 
@@ -179,10 +193,14 @@ export function mlp(config: MlpConfig): MlpPolicy {
   function checkRow(row: ControlSequence, n: number): void {
     const steps = row.actions.length / perAction;
     if (!Number.isInteger(steps) || row.observations.length !== steps * O)
-      throw new GuerdonError("input", `Row ${n} has ${row.observations.length} observation numbers and ${row.actions.length} action numbers; each step needs ${O} and ${perAction}.`);
+      throw new GuerdonError(
+        "input",
+        `Row ${n} has ${row.observations.length} observation numbers and ${row.actions.length} action numbers; each step needs ${O} and ${perAction}.`,
+      );
     if (actions.kind === "categorical")
       row.actions.forEach((a, j) => {
-        if (!(Number.isInteger(a) && a >= 0 && a < actions.count)) throw new GuerdonError("input", `Row ${n}, step ${j}: action ${a} is not a whole number below ${actions.count}.`);
+        if (!(Number.isInteger(a) && a >= 0 && a < actions.count))
+          throw new GuerdonError("input", `Row ${n}, step ${j}: action ${a} is not a whole number below ${actions.count}.`);
       });
   }
 
@@ -220,5 +238,10 @@ const noDraw: Rng = () => 0;
 /** Log-density of a Gaussian with independent numbers, summed over them: [B, size] -> [B]. */
 function gaussianLogProb(x: Arr, mean: Arr, logDeviation: Arr): Arr {
   const z = x.sub(mean).mul(exp(logDeviation.neg()));
-  return square(z).mul(0.5).add(logDeviation).add(0.5 * Math.log(2 * Math.PI)).sum(1).neg();
+  return square(z)
+    .mul(0.5)
+    .add(logDeviation)
+    .add(0.5 * Math.log(2 * Math.PI))
+    .sum(1)
+    .neg();
 }

@@ -201,7 +201,10 @@ function tabulate(process: Finite, features: (state: number, action: number) => 
     for (let a = 0; a < A; a++) {
       const vector = features(s, a);
       if (vector.length !== K)
-        throw new GuerdonError("usage", `features(${s}, ${a}) has ${vector.length} numbers and features(0, 0) has ${K}; all vectors must have one length.`);
+        throw new GuerdonError(
+          "usage",
+          `features(${s}, ${a}) has ${vector.length} numbers and features(0, 0) has ${K}; all vectors must have one length.`,
+        );
       for (let k = 0; k < K; k++) phi[(s * A + a) * K + k] = vector[k]!;
     }
   return phi;
@@ -209,7 +212,10 @@ function tabulate(process: Finite, features: (state: number, action: number) => 
 
 function check(process: Finite, { states, actions }: StateSequence): void {
   if (states.length !== actions.length)
-    throw new GuerdonError("input", `A walk has ${states.length} states and ${actions.length} actions; each action needs the state it was taken in.`);
+    throw new GuerdonError(
+      "input",
+      `A walk has ${states.length} states and ${actions.length} actions; each action needs the state it was taken in.`,
+    );
   for (let j = 0; j < actions.length; j++)
     if (!(states[j]! >= 0 && states[j]! < process.states && actions[j]! >= 0 && actions[j]! < process.actions))
       throw new GuerdonError(

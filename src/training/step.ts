@@ -58,7 +58,10 @@ export async function step<X>(engine: Engine<X>, terms: readonly Term<X>[], opti
   const gradients = addUp(terms, evaluated, names, lengths, places);
 
   try {
-    const keep = calls === 1 ? rows.map((_, i) => i) : rows.map((_, i) => i).filter((i) => names.some((name) => gradients[name]![i]!.some((g) => g !== 0)));
+    const keep =
+      calls === 1
+        ? rows.map((_, i) => i)
+        : rows.map((_, i) => i).filter((i) => names.some((name) => gradients[name]![i]!.some((g) => g !== 0)));
     const own = await engine.backward(
       keep.map((i) => rows[i]!),
       rowsOf(gradients, keep),
@@ -102,7 +105,10 @@ const rowsOf = (outputs: Outputs, places: readonly number[]): Outputs =>
 function forwardIsKnown<X>(engine: Engine<X>, { objective, examples }: Term<X>): boolean {
   if (outputsOf(objective).some((name) => name !== "logProbs")) return false;
   const { origin, token } = examples;
-  return objective.linear || (origin?.engine === engine.id && origin.weightsVersion === engine.weightsVersion && token["behaviour"] !== undefined);
+  return (
+    objective.linear ||
+    (origin?.engine === engine.id && origin.weightsVersion === engine.weightsVersion && token["behaviour"] !== undefined)
+  );
 }
 
 /** Log-probabilities to evaluate a gradient at when there was no forward pass: the sampler's, or any (zeros) for a linear objective. */
@@ -148,7 +154,10 @@ function addUp<X>(
       perRow.forEach((gradient, i) => {
         const sum = total[name]![places[k]![i]!]!;
         if (sum.length !== gradient.length)
-          throw new GuerdonError("input", `Term ${k} ("${nameOf(term)}"): ${rowName(term.examples, i)} has ${gradient.length} actions here and ${sum.length} in another term.`);
+          throw new GuerdonError(
+            "input",
+            `Term ${k} ("${nameOf(term)}"): ${rowName(term.examples, i)} has ${gradient.length} actions here and ${sum.length} in another term.`,
+          );
         for (let j = 0; j < sum.length; j++) {
           sum[j]! += weight * gradient[j]!;
           if (!Number.isFinite(sum[j]!))
@@ -177,7 +186,11 @@ function summary<X>(terms: readonly Term<X>[], evaluated: readonly Evaluated[]):
   return { loss, metrics };
 }
 
-function gapOf<X>(terms: readonly Term<X>[], outputs: Outputs, places: readonly (readonly number[])[]): { mean: number; maximum: number } | null {
+function gapOf<X>(
+  terms: readonly Term<X>[],
+  outputs: Outputs,
+  places: readonly (readonly number[])[],
+): { mean: number; maximum: number } | null {
   let total = 0;
   let maximum = 0;
   let count = 0;

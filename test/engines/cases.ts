@@ -56,7 +56,10 @@ const objectives: Readonly<Record<string, Objective>> = {
   value: valueLoss({ clip: null, ...perToken }),
   "clipped value": valueLoss({ clip: 0.1, ...perToken }),
   "bradley-terry": bradleyTerry({ read: "last", margin: true }),
-  "a sum": combine({ pg: clippedSurrogate({ ...clip, ...perToken }), entropy: entropyBonus({ coefficient: 0.1, ...perToken }) }, { entropy: 0.5 }),
+  "a sum": combine(
+    { pg: clippedSurrogate({ ...clip, ...perToken }), entropy: entropyBonus({ coefficient: 0.1, ...perToken }) },
+    { entropy: 0.5 },
+  ),
 };
 
 /**

@@ -49,7 +49,8 @@ export function distance(a: Numbers, b: Numbers): number {
   return largest === 0 ? difference : difference / largest;
 }
 
-const data = (tensors: Readonly<Record<string, Numbered>>): Numbers => Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, t.data]));
+const data = (tensors: Readonly<Record<string, Numbered>>): Numbers =>
+  Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, t.data]));
 
 /**
  * What any engine must do.
@@ -77,9 +78,14 @@ export function engineContract<X>(
   };
   const everyCase = async (subject: Subject<X>, count = 6) => {
     const rows = subject.rows(count, 1);
-    return cases(rows, rows.map(subject.actions), await subject.engine.forward(rows, subject.engine.outputs));
+    return cases(
+      rows,
+      rows.map((row) => subject.actions(row)),
+      await subject.engine.forward(rows, subject.engine.outputs),
+    );
   };
-  const oneCase = async (subject: Subject<X>, count = 6) => (await everyCase(subject, count)).find((c) => c.name === "clipped surrogate, row mean, dual clip")!;
+  const oneCase = async (subject: Subject<X>, count = 6) =>
+    (await everyCase(subject, count)).find((c) => c.name === "clipped surrogate, row mean, dual clip")!;
   const ones = (subject: Subject<X>, rows: readonly X[], scale = -0.1): Outputs => ({
     logProbs: rows.map((row, i) => new Float32Array(subject.actions(row)).fill(scale * (i + 1))),
   });
@@ -111,13 +117,17 @@ export function engineContract<X>(
         const mixed = reorder(examples, order);
         expect(distance(await gradient(subject.engine, objective, mixed), large)).toBeLessThan(2e-6);
         const again = await subject.engine.forward(mixed.rows);
-        order.forEach((from, to) => expect(distance({ x: again["logProbs"]![to]! }, { x: outputs["logProbs"]![from]! })).toBeLessThan(1e-6));
+        order.forEach((from, to) =>
+          expect(distance({ x: again["logProbs"]![to]! }, { x: outputs["logProbs"]![from]! })).toBeLessThan(1e-6),
+        );
       });
       await using(
         async (subject) => {
           const { objective, examples } = await oneCase(subject, 11);
           expect(distance(await gradient(subject.engine, objective, examples), large)).toBeLessThan(2e-6);
-          (await subject.engine.forward(examples.rows))["logProbs"]!.forEach((row, i) => expect(distance({ x: row }, { x: outputs["logProbs"]![i]! })).toBeLessThan(1e-6));
+          (await subject.engine.forward(examples.rows))["logProbs"]!.forEach((row, i) =>
+            expect(distance({ x: row }, { x: outputs["logProbs"]![i]! })).toBeLessThan(1e-6),
+          );
         },
         { cells: 64 },
       );
@@ -129,7 +139,8 @@ export function engineContract<X>(
           const before = await gradient(subject.engine, objective, examples);
           const [extra] = subject.rows(1, 99);
           const length = subject.actions(extra!);
-          const longer = (column: Float32Array, count: number, value: number): Float32Array => Float32Array.from([...column, ...new Float32Array(count).fill(value)]);
+          const longer = (column: Float32Array, count: number, value: number): Float32Array =>
+            Float32Array.from([...column, ...new Float32Array(count).fill(value)]);
           const padded: Examples<X> = {
             ...examples,
             rows: [...examples.rows, extra!],
@@ -289,13 +300,14 @@ export function engineContract<X>(
           if (tasks === null) return;
           await train(one, 18);
           await train(two, 18);
-          const asked = () => tasks.flatMap((task) => [0, 1, 2].map((i) => ({ task, group: task.id, rng: stream(5, "rollout", task.id, i) })));
+          const asked = () =>
+            tasks.flatMap((task) => [0, 1, 2].map((i) => ({ task, group: task.id, rng: stream(5, "rollout", task.id, i) })));
           const requests = asked();
           const rollouts = await engine.sample(requests, { maxActions: 5 });
           const other = await two.engine.sample(asked(), { maxActions: 5 });
           expect(other.map(({ row }) => row)).toEqual(rollouts.map(({ row }) => row));
           const rows = rollouts.map(({ row }) => row);
-          const lengths = rows.map(one.actions);
+          const lengths = rows.map((row) => one.actions(row));
           const offsets = Int32Array.from([0, ...lengths.map((_, i) => lengths.slice(0, i + 1).reduce((a, b) => a + b, 0))]);
           const cells = offsets.at(-1)!;
           rollouts.forEach((rollout, i) => {
@@ -320,7 +332,10 @@ export function engineContract<X>(
             row: {},
           };
           const saved = await engine.snapshot();
-          for (const objective of [clippedSurrogate({ low: 0.2, high: 0.2, aggregation: "token-mean", divisor: null }), sft({ aggregation: "token-mean", divisor: null })]) {
+          for (const objective of [
+            clippedSurrogate({ low: 0.2, high: 0.2, aggregation: "token-mean", divisor: null }),
+            sft({ aggregation: "token-mean", divisor: null }),
+          ]) {
             await engine.restore(saved);
             const origin = { engine: engine.id, weightsVersion: engine.weightsVersion };
             const short = await step(engine, [{ examples: { ...examples, origin }, objective }], options);
@@ -342,14 +357,17 @@ export function engineContract<X>(
 export async function gradientBySnapshot<X>(engine: Engine<X>, read: (tensor: HostTensor) => ArrayLike<number>): Promise<Numbers> {
   await engine.update(still);
   const { tensors } = await engine.snapshot();
-  const out = Object.fromEntries(Object.entries(tensors).flatMap(([key, t]) => (key.startsWith("first/") ? [[key.slice("first/".length), read(t)]] : [])));
+  const out = Object.fromEntries(
+    Object.entries(tensors).flatMap(([key, t]) => (key.startsWith("first/") ? [[key.slice("first/".length), read(t)]] : [])),
+  );
   await engine.resetOptimizer();
   return out;
 }
 
 function reorder<X>(examples: Examples<X>, order: readonly number[]): Examples<X> {
   const { offsets, mask, weight, token, row, rows } = examples;
-  const cells = (column: Float32Array): Float32Array => Float32Array.from(order.flatMap((i) => [...column.subarray(offsets[i], offsets[i + 1])]));
+  const cells = (column: Float32Array): Float32Array =>
+    Float32Array.from(order.flatMap((i) => [...column.subarray(offsets[i], offsets[i + 1])]));
   const lengths = order.map((i) => offsets[i + 1]! - offsets[i]!);
   const all = (columns: Readonly<Record<string, Float32Array>>, f: (column: Float32Array) => Float32Array) =>
     Object.fromEntries(Object.entries(columns).map(([key, column]) => [key, f(column)]));

@@ -39,7 +39,10 @@ function tables<X>(objective: Objective, examples: Examples<X>, width: number) {
   const members = sets?.members ?? new Int32Array([0]);
   return {
     mask: table(examples.mask),
-    weight: { shape: [N], data: examples.weight.map((w, n) => (examples.mask.subarray(offsets[n], offsets[n + 1]).some((m) => m > 0) ? w : 0)) },
+    weight: {
+      shape: [N],
+      data: examples.weight.map((w, n) => (examples.mask.subarray(offsets[n], offsets[n + 1]).some((m) => m > 0) ? w : 0)),
+    },
     token: some(needs.token, (name) => table(examples.token[name]!)),
     row: some(needs.row, (name) => ({ shape: [N], data: examples.row[name]! })),
     index: { shape: [S * size], data: members.map((m) => Math.max(0, m)) },
@@ -75,7 +78,9 @@ export async function fusedGradient<X>(
   const width = Math.max(...rows.map((_, n) => offsets[n + 1]! - offsets[n]!));
   const numbers = tables(objective, examples, width);
   const pick = (keep: boolean) => Object.fromEntries(Object.entries(parameters).filter(([name]) => model.trainable(name) === keep));
-  const coefficients = Object.fromEntries(Object.entries(objective.coefficients).map(([name, c]) => [name, { shape: [], data: new Float32Array([c]) }]));
+  const coefficients = Object.fromEntries(
+    Object.entries(objective.coefficients).map(([name, c]) => [name, { shape: [], data: new Float32Array([c]) }]),
+  );
 
   const gradientOf = (trainable: Arrays, frozen: Arrays, inputs: Arrays, t: OnHost<typeof numbers>, c: Arrays) => {
     const batch: Batch<string, string, string, string> = {

@@ -40,7 +40,8 @@ for (const kind of ["table", "features"] as const) {
       engine.parameters["values"]!.forEach((_, i) => (engine.parameters["values"]![i] = normal(stream(3, i))));
       const subject: Subject<StateSequence> = {
         engine,
-        weights: async () => Object.fromEntries(Object.entries(engine.parameters).map(([name, p]) => [name, { shape: [p.length], data: p.slice() }])),
+        weights: async () =>
+          Object.fromEntries(Object.entries(engine.parameters).map(([name, p]) => [name, { shape: [p.length], data: p.slice() }])),
         rows,
         actions: (row) => row.actions.length,
         tasks: finiteTasks(process),
@@ -55,8 +56,17 @@ for (const kind of ["table", "features"] as const) {
             const logits = host(base, [S, A]).add(own.reshape([S, A]).mul(gain));
             const log = logSoftmax(logits);
             const pick = (index: (row: StateSequence, j: number) => number, n: number) =>
-              oneHot(host(given.flatMap((row) => Array.from({ length: width }, (__, j) => (j < row.actions.length ? index(row, j) : 0))), [given.length * width]), n);
-            const at = { states: pick((row, j) => row.states[j]!, S), cells: pick((row, j) => row.states[j]! * A + row.actions[j]!, S * A) };
+              oneHot(
+                host(
+                  given.flatMap((row) => Array.from({ length: width }, (__, j) => (j < row.actions.length ? index(row, j) : 0))),
+                  [given.length * width],
+                ),
+                n,
+              );
+            const at = {
+              states: pick((row, j) => row.states[j]!, S),
+              cells: pick((row, j) => row.states[j]! * A + row.actions[j]!, S * A),
+            };
             const shape = [given.length, width];
             const outputs = {
               logProbs: () => matmul(at.cells, log.reshape([S * A, 1])).reshape(shape),
@@ -89,10 +99,25 @@ describe("host engine", () => {
       );
       const norm = values(globalNorm({ gradient }))[0]!;
       await engine.backward([row], gradients);
-      const { gradientNorm } = await engine.update({ learningRate: 0.1, beta1: 0.8, beta2: 0.9, epsilon: 1e-6, clipNorm: 1, weightDecay: 0.5 });
+      const { gradientNorm } = await engine.update({
+        learningRate: 0.1,
+        beta1: 0.8,
+        beta2: 0.9,
+        epsilon: 1e-6,
+        clipNorm: 1,
+        weightDecay: 0.5,
+      });
       expect(gradientNorm).toBeCloseTo(norm, 12);
       const clipped = clipByGlobalNorm({ gradient }, 1)["gradient"]!;
-      ({ parameter, m, v } = adamw(parameter, clipped, m, v, { learningRate: 0.1, beta1: 0.8, beta2: 0.9, epsilon: 1e-6, weightDecay: 0, bias1: 1 - 0.8 ** step, bias2: 1 - 0.9 ** step }));
+      ({ parameter, m, v } = adamw(parameter, clipped, m, v, {
+        learningRate: 0.1,
+        beta1: 0.8,
+        beta2: 0.9,
+        epsilon: 1e-6,
+        weightDecay: 0,
+        bias1: 1 - 0.8 ** step,
+        bias2: 1 - 0.9 ** step,
+      }));
       // The convention differs by 1e-6 in the norm.
       values(parameter).forEach((w, i) => expect(engine.weights[i]).toBeCloseTo(w, 5));
     }

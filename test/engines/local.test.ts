@@ -56,7 +56,12 @@ const controlRows =
   };
 
 /** Engine and fused program of one policy. All parameters are moved off their special starting values (zero heads and adapters). */
-async function subjectOf<X>(policy: Policy<X>, rows: (count: number, seed: number) => X[], tasks: Subject<X>["tasks"], o: { readonly cells?: number }): Promise<Subject<X>> {
+async function subjectOf<X>(
+  policy: Policy<X>,
+  rows: (count: number, seed: number) => X[],
+  tasks: Subject<X>["tasks"],
+  o: { readonly cells?: number },
+): Promise<Subject<X>> {
   const parameters = policy.init(7);
   for (const [name, tensor] of Object.entries(parameters)) {
     const rng = stream(8, name);
@@ -76,7 +81,9 @@ async function subjectOf<X>(policy: Policy<X>, rows: (count: number, seed: numbe
       inputs: (given) => policy.collate(given, given.length, paddedLength(2 * Math.max(...given.map((row) => policy.cells(row))))),
       apply(weights, inputs, given, names, width) {
         const starts = given.map((row) => policy.start(row));
-        return Object.fromEntries(Object.entries(policy.apply(weights, inputs, names)).map(([name, output]) => [name, aligned(output, starts, width, concat)]));
+        return Object.fromEntries(
+          Object.entries(policy.apply(weights, inputs, names)).map(([name, output]) => [name, aligned(output, starts, width, concat)]),
+        );
       },
     },
   };
@@ -133,7 +140,12 @@ describe("chunks", () => {
       }
     }
     // The main job: 256 rows of 18 are one chunk of 256 x 24.
-    expect(chunks(new Array<number>(256).fill(18), 6144)).toMatchObject([{ rowCount: 256, length: 24 }]);
+    expect(
+      chunks(
+        Array.from({ length: 256 }, () => 18),
+        6144,
+      ),
+    ).toMatchObject([{ rowCount: 256, length: 24 }]);
     // A row longer than the budget stands alone.
     expect(chunks([7000, 10], 6144).map(({ rowCount, length }) => [rowCount, length])).toEqual([
       [1, 8192],
@@ -153,7 +165,11 @@ describe("local engine", () => {
         const steps = 1 + below(rng, 60);
         return { observations: new Float32Array(steps), actions: new Float32Array(steps) };
       });
-      for (const { rowCount, length } of chunks(rows.map(({ actions }) => actions.length), 512)) shapes.add(`${rowCount}x${length}`);
+      for (const { rowCount, length } of chunks(
+        rows.map(({ actions }) => actions.length),
+        512,
+      ))
+        shapes.add(`${rowCount}x${length}`);
       await engine.forward(rows);
     }
     // For each length of the ladder the row counts are the powers of two from 8 (or the most that fit) to the most that fit.
@@ -186,7 +202,11 @@ describe("local engine", () => {
       await engine.resetOptimizer();
       await engine.backward(rows, bad);
       await expect(engine.update(options)).rejects.toThrow(/not finite/);
-      await expect(engine.backward([...rows, { prompt: Int32Array.of(0), actions: Int32Array.of(999) }], { logProbs: [...gradients.logProbs, new Float32Array(1)] })).rejects.toThrow(/999/);
+      await expect(
+        engine.backward([...rows, { prompt: Int32Array.of(0), actions: Int32Array.of(999) }], {
+          logProbs: [...gradients.logProbs, new Float32Array(1)],
+        }),
+      ).rejects.toThrow(/999/);
       await expect(engine.forward([...rows, { prompt: new Int32Array(0), actions: Int32Array.of(1) }])).rejects.toThrow(/prompt/);
     });
     engine.dispose();
@@ -223,7 +243,9 @@ describe("local engine", () => {
     engine.dispose();
 
     const small = keep(mlp({ observations: 2, actions: { kind: "gaussian", size: 1 }, hidden: [3] }));
-    const parameters = Object.fromEntries(Object.entries(small.init(0)).map(([name, t]) => [name, { ...t, data: new Float32Array(t.data.length).fill(1) }]));
+    const parameters = Object.fromEntries(
+      Object.entries(small.init(0)).map(([name, t]) => [name, { ...t, data: new Float32Array(t.data.length).fill(1) }]),
+    );
     const decaying = await localEngine({ policy: small, seed: 0, parameters });
     const row = { observations: new Float32Array(2), actions: new Float32Array(1) };
     await decaying.backward([row], { logProbs: [new Float32Array(1)] });

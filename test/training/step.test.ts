@@ -18,7 +18,9 @@ const options = { learningRate: 0.1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8 };
 function watched<X>(engine: Engine<X>) {
   const calls: { name: string; rows: readonly X[] }[] = [];
   const spy = Object.create(engine, {
-    forward: { value: (rows: readonly X[], names?: readonly string[]) => (calls.push({ name: "forward", rows }), engine.forward(rows, names)) },
+    forward: {
+      value: (rows: readonly X[], names?: readonly string[]) => (calls.push({ name: "forward", rows }), engine.forward(rows, names)),
+    },
     backward: { value: (rows: readonly X[], g: Outputs) => (calls.push({ name: "backward", rows }), engine.backward(rows, g)) },
     update: { value: (o: typeof options) => (calls.push({ name: "update", rows: [] }), engine.update(o)) },
     discard: { value: () => (calls.push({ name: "discard", rows: [] }), engine.discard()) },
@@ -86,7 +88,14 @@ describe("step", () => {
     expect(second.loss).toBeCloseTo(0.5 * 3 * (Math.exp(-0.1) - 1 + 0.1), 6);
     expect(both.metrics["k3 penalty.kl"]).toBeCloseTo(second.metrics["kl"]!, 7);
     expect(both.metrics["clipped surrogate.loss"]).toBeCloseTo(first.loss, 7);
-    const named = await step(engine, [{ ...terms[0]!, name: "a" }, { ...terms[0]!, name: "a" }], options);
+    const named = await step(
+      engine,
+      [
+        { ...terms[0]!, name: "a" },
+        { ...terms[0]!, name: "a" },
+      ],
+      options,
+    );
     expect(Object.keys(named.metrics)).toEqual(expect.arrayContaining(["a.loss", "a 1.loss"]));
   });
 
@@ -101,12 +110,27 @@ describe("step", () => {
     };
     const fit = sft(perToken);
     expect(await calls((examples) => [{ examples, objective: surrogate }])).toBe(1);
-    expect(await calls((examples) => [{ examples, objective: surrogate }, { examples, objective: fit }])).toBe(1);
-    const stale = (examples: Examples<StateSequence>) => ({ ...examples, origin: { ...examples.origin!, weightsVersion: examples.origin!.weightsVersion - 1 } });
+    expect(
+      await calls((examples) => [
+        { examples, objective: surrogate },
+        { examples, objective: fit },
+      ]),
+    ).toBe(1);
+    const stale = (examples: Examples<StateSequence>) => ({
+      ...examples,
+      origin: { ...examples.origin!, weightsVersion: examples.origin!.weightsVersion - 1 },
+    });
     expect(await calls((examples) => [{ examples: stale(examples), objective: fit }])).toBe(1);
     expect(await calls((examples) => [{ examples: stale(examples), objective: surrogate }])).toBe(2);
-    expect(await calls((examples) => [{ examples: { ...examples, origin: { ...examples.origin!, engine: "another" } }, objective: surrogate }])).toBe(2);
-    expect(await calls((examples) => [{ examples, objective: surrogate }, { examples, objective: entropyBonus({ coefficient: 1, ...perToken }) }])).toBe(2);
+    expect(
+      await calls((examples) => [{ examples: { ...examples, origin: { ...examples.origin!, engine: "another" } }, objective: surrogate }]),
+    ).toBe(2);
+    expect(
+      await calls((examples) => [
+        { examples, objective: surrogate },
+        { examples, objective: entropyBonus({ coefficient: 1, ...perToken }) },
+      ]),
+    ).toBe(2);
   });
 
   it("gives the loss at the weights before the update also when it saves the call", async () => {
@@ -125,7 +149,10 @@ describe("step", () => {
   it("measures how far the trainer is from the sampler", async () => {
     const engine = engineOf();
     const examples = await drawn(engine);
-    const shifted = { ...examples, token: { ...examples.token, behaviour: examples.token["behaviour"]!.map((l, i) => l + (i === 0 ? 0.5 : 0)) } };
+    const shifted = {
+      ...examples,
+      token: { ...examples.token, behaviour: examples.token["behaviour"]!.map((l, i) => l + (i === 0 ? 0.5 : 0)) },
+    };
     const { gap } = await step(engine, [{ examples: shifted, objective: surrogate }], options);
     expect(gap!.maximum).toBeCloseTo(0.5, 5);
     expect(gap!.mean).toBeCloseTo(0.5 / 18, 5);
@@ -140,7 +167,11 @@ describe("step", () => {
     const { spy, calls } = watched(engine);
     await step(spy, [{ examples: anew, objective: surrogate }], options);
     expect(calls.find(({ name }) => name === "backward")!.rows).toEqual(examples.rows.slice(3));
-    const none = await step(spy, [{ examples: { ...anew, token: { ...anew.token, advantage: new Float32Array(18) } }, objective: surrogate }], options);
+    const none = await step(
+      spy,
+      [{ examples: { ...anew, token: { ...anew.token, advantage: new Float32Array(18) } }, objective: surrogate }],
+      options,
+    );
     expect(none.gradientNorm).toBe(0);
   });
 
@@ -150,14 +181,29 @@ describe("step", () => {
     const { origin: _, ...anew } = examples;
     const before = await engine.snapshot();
     const at = 4 * 3 + 1;
-    const spoil = (column: string, value: number) => ({ ...anew, token: { ...anew.token, [column]: anew.token[column]!.map((v, i) => (i === at ? value : v)) } });
+    const spoil = (column: string, value: number) => ({
+      ...anew,
+      token: { ...anew.token, [column]: anew.token[column]!.map((v, i) => (i === at ? value : v)) },
+    });
     const refused = async (terms: readonly Term<StateSequence>[], message: RegExp, of: Engine<StateSequence> = engine) => {
-      await expect(step(of, terms, options)).rejects.toMatchObject({ code: "non-finite", message: expect.stringMatching(message) as string });
+      await expect(step(of, terms, options)).rejects.toMatchObject({
+        code: "non-finite",
+        message: expect.stringMatching(message) as string,
+      });
       expect(await engine.snapshot()).toEqual(before);
     };
-    await refused([{ examples: spoil("advantage", NaN), objective: surrogate, name: "pg" }], /Term 0 \("pg"\): .*advantage is NaN in row 4 \(task "1"\), action 1/);
+    await refused(
+      [{ examples: spoil("advantage", NaN), objective: surrogate, name: "pg" }],
+      /Term 0 \("pg"\): .*advantage is NaN in row 4 \(task "1"\), action 1/,
+    );
     await refused([{ examples: spoil("behaviour", -1e30), objective: surrogate }], /row 4|gradient|loss/);
-    await refused([{ examples: anew, objective: sft(perToken) }, { examples: anew, objective: surrogate, weight: 1e39 }], /Term 1 \("clipped surrogate"\): the weighted gradient .* row \d/);
+    await refused(
+      [
+        { examples: anew, objective: sft(perToken) },
+        { examples: anew, objective: surrogate, weight: 1e41 },
+      ],
+      /Term 1 \("clipped surrogate"\): the weighted gradient .* row \d/,
+    );
     await refused([{ examples: anew, objective: surrogate, weight: NaN }], /weight of term 0/);
 
     const broken = (name: "forward" | "backward") =>
@@ -179,8 +225,8 @@ describe("step", () => {
   it("needs a term, and terms that agree on their rows", async () => {
     const engine = engineOf();
     await expect(step(engine, [], options)).rejects.toMatchObject({ code: "usage" });
-    await expect(step(engine, [{ examples: await drawn(engine), objective: klPenalty({ estimator: "k2", coefficient: 1, ...perToken }) }], options)).rejects.toThrow(
-      /Term 0 .*reference/,
-    );
+    await expect(
+      step(engine, [{ examples: await drawn(engine), objective: klPenalty({ estimator: "k2", coefficient: 1, ...perToken }) }], options),
+    ).rejects.toThrow(/Term 0 .*reference/);
   });
 });

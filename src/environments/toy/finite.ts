@@ -25,7 +25,8 @@ export interface Finite {
 }
 
 /** The tasks of a process as policies take them: id "0", "1", ...; the prompt is the number. */
-export const finiteTasks = (process: Finite): Task<number>[] => Array.from({ length: process.tasks }, (_, i) => ({ id: String(i), prompt: i }));
+export const finiteTasks = (process: Finite): Task<number>[] =>
+  Array.from({ length: process.tasks }, (_, i) => ({ id: String(i), prompt: i }));
 
 /** Draws a next state. */
 export function drawOutcome(outcomes: readonly Outcome[], rng: Rng): number {

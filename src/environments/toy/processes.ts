@@ -4,7 +4,8 @@ import { drawOutcome } from "./finite.ts";
 import type { Finite, Outcome } from "./finite.ts";
 
 const whole = (name: string, value: number, least = 1): void => {
-  if (!Number.isInteger(value) || value < least) throw new GuerdonError("usage", `${name} must be a whole number of at least ${least}, not ${value}.`);
+  if (!Number.isInteger(value) || value < least)
+    throw new GuerdonError("usage", `${name} must be a whole number of at least ${least}, not ${value}.`);
 };
 
 /** One choice among `actions` answers for each task. State = task. */
@@ -56,7 +57,8 @@ export function stepTask(o: { readonly needs: readonly number[]; readonly horizo
     horizon,
     start: (task) => task * horizon,
     // The last state of a task has horizon - 1 useful steps; one more can only be the walk's last action.
-    next: (state, action) => (action === stepActions.stop ? -1 : action === stepActions.filler ? state : (state + 1) % horizon === 0 ? -1 : state + 1),
+    next: (state, action) =>
+      action === stepActions.stop ? -1 : action === stepActions.filler ? state : (state + 1) % horizon === 0 ? -1 : state + 1,
     succeeded({ states, actions }) {
       const last = states.at(-1);
       return last !== undefined && actions.at(-1) === stepActions.stop && last % horizon >= needs[Math.floor(last / horizon)]!;
@@ -80,7 +82,8 @@ export function chain(o: { readonly length: number; readonly horizon: number; re
   const { length, horizon, start = 0, slip = 0 } = o;
   whole("chain: length", length, 2);
   whole("chain: horizon", horizon);
-  if (!(start >= 0 && start < length - 1)) throw new GuerdonError("usage", `chain: start must be a room from 0 to ${length - 2}, not ${start}.`);
+  if (!(start >= 0 && start < length - 1))
+    throw new GuerdonError("usage", `chain: start must be a room from 0 to ${length - 2}, not ${start}.`);
   const move = (state: number, action: number): number => (action === 0 ? Math.max(0, state - 1) : state + 2 === length ? -1 : state + 1);
   return {
     name: "chain",
@@ -125,7 +128,10 @@ export function grid(o: {
   const walls = new Set(o.walls);
   for (const cell of [...start, goal])
     if (!Number.isInteger(cell) || cell < 0 || cell >= states || walls.has(cell))
-      throw new GuerdonError("usage", `grid: cell ${cell} is off the ${width} x ${height} grid or a wall; starts and the goal must be free cells.`);
+      throw new GuerdonError(
+        "usage",
+        `grid: cell ${cell} is off the ${width} x ${height} grid or a wall; starts and the goal must be free cells.`,
+      );
   const dx = [0, 1, 0, -1];
   const dy = [-1, 0, 1, 0];
   const move = (state: number, action: number): number => {
