@@ -91,15 +91,12 @@ async function load(device: "wasm" | "webgpu", threads: number): Promise<Started
   return { jax, device, threads };
 }
 
-/** The library decides while it is imported whether it uses workers, and how many. */
+/**
+ * The library decides while it is imported how many workers it uses. Where a page has workers it uses one even for `threads: 1`: its
+ * kernels are then compiled for shared memory, so the workers cannot be hidden from it for a moment.
+ */
 function pretend(threads: number): () => void {
-  const scope = globalThis as { Worker?: unknown; navigator?: object };
-  if (threads === 1) {
-    const worker = Object.getOwnPropertyDescriptor(scope, "Worker");
-    if (!worker) return () => {};
-    delete scope.Worker;
-    return () => void Object.defineProperty(scope, "Worker", worker);
-  }
+  const scope = globalThis as { navigator?: object };
   const navigator = Object.getOwnPropertyDescriptor(scope, "navigator");
   Object.defineProperty(scope, "navigator", {
     value: Object.create(scope.navigator ?? null, { hardwareConcurrency: { value: threads } }),

@@ -8,13 +8,21 @@ globalThis.postMessage = (message) => parentPort.postMessage(message);
 parentPort.on("message", (data) => self.onmessage?.({ data }));
 `;
 
+/** What the pool uses of a web worker. */
+interface PoolWorker {
+  onmessage: ((event: { data: unknown }) => void) | null;
+  onerror: ((event: { message: string; error: Error }) => void) | null;
+  postMessage(message: unknown): void;
+  terminate(): void;
+}
+
 /**
  * As much of the browser's Worker as the array library's thread pool uses: made from a blob URL, and exactly one answer to each message.
  * The process stays alive only while an answer is outstanding. The pool goes on after a failure as if nothing had happened, so failures
  * are also reported to `report`.
  */
-export function nodeWebWorker(report: (failure: Error) => void) {
-  return class NodeWebWorker {
+export function nodeWebWorker(report: (failure: Error) => void): new (url: string | URL) => PoolWorker {
+  return class NodeWebWorker implements PoolWorker {
     onmessage: ((event: { data: unknown }) => void) | null = null;
     onerror: ((event: { message: string; error: Error }) => void) | null = null;
     #worker: NodeWorker | null = null;
