@@ -1,4 +1,4 @@
-import { Tensor, upload } from "../arrays/index.ts";
+import { settle, Tensor, upload } from "../arrays/index.ts";
 import type { HostArray } from "../arrays/index.ts";
 import type { Parameters } from "./policy.ts";
 import type { Resolved } from "./transformer-config.ts";
@@ -75,7 +75,12 @@ export function openCache(
   const read = async (logits: Tensor, value: Tensor | undefined, rowOf: (b: number) => number): Promise<State> => {
     hold(logits);
     if (value) hold(value);
-    const state = { logits: await logits.read(), ...(value ? { values: await value.read() } : {}), rowOf };
+    // The kernels of a step are too small to share between threads.
+    const state = {
+      logits: await logits.read({ onThisThread: true }),
+      ...(value ? { values: await value.read({ onThisThread: true }) } : {}),
+      rowOf,
+    };
     for (const tensor of value ? [logits, value] : [logits]) {
       tensor.dispose();
       held.delete(tensor);
@@ -140,6 +145,7 @@ export function openCache(
       const hide = new Float32Array(B * P);
       for (let b = 0; b < B; b++) hide.fill(HIDDEN, b * P + distinct[rows[b]!]!.length, (b + 1) * P);
       fixed.push({ segment: owned(result), hide: hold(upload({ shape: [B, P], data: hide })), slots: P, filled: P });
+      await settle([...Object.values(parameters), ...Object.values(result).flat()]);
       return read(result.logits, result.value, (b) => rows[b]!);
     },
     async step(j) {
