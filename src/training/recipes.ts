@@ -30,8 +30,8 @@ export interface Job {
   readonly evaluation: { readonly tasks: number; readonly samples: number; readonly seed: number };
   /** What a player who knows the notation and nothing else would get on given tasks; null where no such line is known. */
   readonly chance: ((tasks: readonly TextTask[], rng: Rng) => number) | null;
-  /** What this job is, for run.json and for starting it again: its name and the options it was made with. */
-  readonly options: JobOptions & { readonly job: string };
+  /** What this job is, for run.json and for starting it again: its name, the options it was made with, and the file that defines it. */
+  readonly options: JobOptions & { readonly job: string; readonly file?: string };
 }
 
 /** Sizes that a reduced run (tests, CI) sets smaller. */
