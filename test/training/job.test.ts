@@ -1,0 +1,125 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { CountdownOptions } from "../../src/environments/index.ts";
+import { parameterShapes } from "../../src/policies/index.ts";
+import { compareJob, runJob, type JobEvent } from "../../src/training/job.ts";
+import { mainJob, type MainJobFile } from "../../src/training/main-job.ts";
+import { describeMethod } from "../../src/training/methods.ts";
+import { countdownJob, jobs, sortingJob, type Job, type JobOptions } from "../../src/training/recipes.ts";
+
+let folder = "";
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "guerdon-job-"));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const tiny: Omit<JobOptions, "seed"> & CountdownOptions = {
+  count: 2,
+  highest: 4,
+  layers: 1,
+  width: 16,
+  warmUpSteps: 12,
+  steps: 4,
+  demonstrations: 16,
+  tasksPerStep: 4,
+  groupSize: 4,
+  evaluationTasks: 8,
+  samples: 4,
+};
+const make = (options: JobOptions): Job => countdownJob({ ...tiny, ...options });
+
+/** All events and what the generator returned. */
+async function played<E, R>(events: AsyncGenerator<E, R>): Promise<{ events: E[]; result: R }> {
+  const seen: E[] = [];
+  for (;;) {
+    const next = await events.next();
+    if (next.done === true) return { events: seen, result: next.value };
+    seen.push(next.value);
+  }
+}
+const kinds = (events: readonly JobEvent[]): string[] =>
+  events.flatMap((e) => (e.kind === "step" ? [] : [`${e.kind}${"id" in e ? ` ${e.id}` : ""}`]));
+
+describe("the built-in jobs are the calibrated ones", () => {
+  test("countdown", () => {
+    const job = countdownJob({ seed: 1 });
+    const weights = Object.values(parameterShapes(job.model)).reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
+    // 163,584 weights counted by the calibration, with a position table of 18.
+    expect(job.model).toMatchObject({ layers: 3, width: 64, heads: 4, vocabulary: 110, context: 18, norm: "layer", positions: "learned", activation: "gelu", tied: false });
+    expect(weights).toBe(163_584);
+    expect(job.warmUp).toMatchObject({ steps: 700, tasksPerStep: 128 });
+    expect(job.warmUp.method.learningRate).toEqual({ peak: 4e-3, up: 20, floor: 0.1, shape: "linear" });
+    expect(job.steps).toBe(250);
+    expect(job.contender.tasksPerStep).toBe(16);
+    expect(describeMethod(job.contender.method)).toMatchObject({
+      groupSize: 16,
+      epochs: 1,
+      minibatches: 1,
+      sampling: { temperature: 1, topK: 0, topP: 1 },
+      settings: { scale: { ddof: 1, epsilon: 1e-4 }, aggregation: "row-mean", kl: null, low: 0.2, high: 0.2 },
+      learningRate: { peak: 5e-4, up: 5, floor: 0.1, shape: "linear" },
+      optimizer: { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.01, clipNorm: 1 },
+      reference: null,
+    });
+    expect(job.evaluation).toMatchObject({ tasks: 500, samples: 16 });
+    expect(job.evaluation.seed).not.toBe(1);
+  });
+  test("sorting", () => {
+    const job = sortingJob({ seed: 1 });
+    expect(job).toMatchObject({ model: { layers: 2, width: 64, context: 14 }, warmUp: { steps: 90 }, steps: 200, chance: null });
+  });
+  test("each seed is evaluated on the same tasks", () => {
+    for (const recipe of Object.values(jobs)) expect(recipe({ seed: 1 }).evaluation).toEqual(recipe({ seed: 2 }).evaluation);
+  });
+});
+
+describe("a job", () => {
+  test("warms up, evaluates, trains, evaluates; done again it only reports", async () => {
+    const directory = join(folder, "job");
+    const first = await played(runJob(make({ seed: 5 }), { directory }));
+    expect(kinds(first.events)).toEqual(["part warm-up", "evaluating warm-up", "evaluation warm-up", "part grpo", "evaluating grpo", "evaluation grpo", "result"]);
+    expect(first.events.filter((e) => e.kind === "step")).toHaveLength(16);
+    const { result } = first;
+    expect(result.warmUp.steps).toBe(12);
+    expect(result.training.steps).toBe(4);
+    expect(result.chance).toBeGreaterThan(0);
+    expect(result.before).toMatchObject({ tasks: 8, samples: 4 });
+    const second = await played(runJob(make({ seed: 5 }), { directory }));
+    expect(kinds(second.events)).toEqual(["evaluation warm-up", "evaluation grpo", "result"]);
+    expect(second.result).toEqual(result);
+  });
+
+  test("left in the middle of a part, it goes on there and ends with the same numbers", async () => {
+    const whole = await played(runJob(make({ seed: 6 }), { directory: join(folder, "whole") }));
+    const directory = join(folder, "left");
+    for await (const event of runJob(make({ seed: 6 }), { directory })) if (event.kind === "step" && event.id === "grpo" && event.report.index === 2) break;
+    const rest = await played(runJob(make({ seed: 6 }), { directory }));
+    expect(rest.events.find((e) => e.kind === "part")).toMatchObject({ id: "grpo", done: 2, steps: 4 });
+    const { seconds: _, ...measured } = rest.result.after;
+    expect(whole.result.after).toMatchObject(measured);
+  });
+
+  test("its rivals start from the same warm-up and get the same seconds", async () => {
+    const directory = join(folder, "compare");
+    const { result } = await played(compareJob(make({ seed: 7 }), { directory }));
+    expect(result.table.map((row) => row.title)).toEqual(["GRPO", "Dr.GRPO", "RAFT", "online DPO", "supervised"]);
+    for (const row of result.table.slice(1)) {
+      expect(row.seconds).toBeGreaterThanOrEqual(result.result.training.seconds);
+      expect(row.steps).toBeGreaterThan(0);
+    }
+  });
+});
+
+test("the results file has the numbers of every seed, and is not written before all are there", async () => {
+  const output = join(folder, "results", "main-job.json");
+  const { result } = await played(mainJob({ job: make, seeds: [8, 9], directory: join(folder, "main"), output }));
+  const file = JSON.parse(readFileSync(output, "utf8")) as MainJobFile;
+  expect(file).toEqual(JSON.parse(JSON.stringify(result)));
+  expect(file).toMatchObject({ format: "guerdon-main-job", version: 1, job: "countdown", methods: null, options: { width: 16 } });
+  expect(file.seeds.map((s) => s.seed)).toEqual([8, 9]);
+  for (const seed of file.seeds)
+    for (const numbers of [seed.before, seed.after])
+      for (const name of ["pass1", "greedy", "pass4", "majority4", "distinct"]) expect(numbers[name]).toSatisfy(Number.isFinite);
+});
