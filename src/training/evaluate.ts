@@ -75,8 +75,10 @@ export async function evaluate(engine: Engine, environment: TextEnvironment, opt
   const { samples = 16, seed, split = "test", accept = 1, rows = 1024, onProgress, signal } = options;
   const reward = options.reward ?? fromEnvironment(environment);
   const count = options.tasks ?? 500;
-  if (!Number.isInteger(count) || count < 2) throw new GuerdonError("usage", `evaluate: tasks is ${count}; it must be a whole number of at least 2.`);
-  if (!Number.isInteger(samples) || samples < 1) throw new GuerdonError("usage", `evaluate: samples is ${samples}; it must be a whole number of at least 1.`);
+  if (!Number.isInteger(count) || count < 2)
+    throw new GuerdonError("usage", `evaluate: tasks is ${count}; it must be a whole number of at least 2.`);
+  if (!Number.isInteger(samples) || samples < 1)
+    throw new GuerdonError("usage", `evaluate: samples is ${samples}; it must be a whole number of at least 1.`);
   const began = performance.now();
   const tasks = evaluationTasks(environment, split, seed, count);
   const total = count * (samples + 1);
@@ -169,7 +171,8 @@ function powersOfTwo(n: number): number[] {
 }
 
 /** pass@k of an evaluation; null when it was not measured for this k. */
-export const passAt = (evaluation: Evaluation, k: number): number | null => evaluation.passAt.find((p) => p.k === k)?.value.estimate ?? null;
+export const passAt = (evaluation: Evaluation, k: number): number | null =>
+  evaluation.passAt.find((p) => p.k === k)?.value.estimate ?? null;
 
 /** An evaluation as flat metrics. */
 export function evaluationMetrics(evaluation: Evaluation): Record<string, number | null> {

@@ -9,7 +9,12 @@ export interface Vitals {
   /** In nats a token; null where the policy does not record it. */
   readonly entropy: number | null;
   readonly lengths: { readonly mean: number; readonly cut: number; readonly limit: number };
-  readonly coverage: { readonly scored: number; readonly total: number; readonly reasons: Readonly<Record<string, number>> };
+  readonly coverage: {
+    readonly scored: number;
+    readonly total: number;
+    readonly reasons: Readonly<Record<string, number>>;
+    readonly silent: readonly string[];
+  };
   readonly gap: { readonly mean: number } | null;
   /**
    * For each part of the reward: `deviation` within groups, and `explains`, the share of the reward's variance within groups that a
@@ -28,6 +33,7 @@ export type FindingKind =
   | "entropy-collapse"
   | "length-drift"
   | "low-coverage"
+  | "silent-part"
   | "held-out-gap"
   | "sampler-gap";
 
@@ -62,19 +68,32 @@ export function health(first: readonly Vitals[], recent: readonly Vitals[]): Fin
   if (latest.every((r) => r.groups.count > 0 && r.groups.identical === r.groups.count)) {
     const varying = partNames(latest).filter((name) => latest.every((r) => (r.parts[name]?.deviation ?? 0) > 1e-9));
     if (varying.length > 1)
-      say("parts-cancel", `The parts of the reward vary (${varying.join(", ")}) but cancel in the sum: all ${last.groups.count} groups had identical rewards, so there is no gradient. Change their weights.`);
+      say(
+        "parts-cancel",
+        `The parts of the reward vary (${varying.join(", ")}) but cancel in the sum: all ${last.groups.count} groups had identical rewards, so there is no gradient. Change their weights.`,
+      );
     else {
       const level = mean(latest.map((r) => r.reward.mean));
-      say("no-signal", `All ${last.groups.count} groups had identical rewards (mean ${short(level)}): no gradient. The tasks are all too hard or all too easy for the policy, or the reward does not tell its answers apart.`);
+      say(
+        "no-signal",
+        `All ${last.groups.count} groups had identical rewards (mean ${short(level)}): no gradient. The tasks are all too hard or all too easy for the policy, or the reward does not tell its answers apart.`,
+      );
     }
   }
 
   const dominant = dominantPart(recent);
   if (dominant !== null)
-    say("one-part-dominates", `The part "${dominant.name}" alone explains ${percent(dominant.share)} of the differences in reward; the other parts (${dominant.idle.join(", ")}) hardly count. Scale the parts to each other.`);
+    say(
+      "one-part-dominates",
+      `The part "${dominant.name}" alone explains ${percent(dominant.share)} of the differences in reward; the other parts (${dominant.idle.join(", ")}) hardly count. Scale the parts to each other.`,
+    );
 
   const cut = latest.map((r) => r.lengths.cut);
-  if (Math.min(...cut) > 0.3) say("cut-answers", `${percent(mean(cut))} of answers are cut by the length limit of ${last.lengths.limit} tokens; a cut answer cannot be right. Allow longer answers or reward shorter ones.`);
+  if (Math.min(...cut) > 0.3)
+    say(
+      "cut-answers",
+      `${percent(mean(cut))} of answers are cut by the length limit of ${last.lengths.limit} tokens; a cut answer cannot be right. Allow longer answers or reward shorter ones.`,
+    );
 
   const early = first.length >= few ? first : recent.slice(0, few);
   const apart = last.index - early.at(-1)!.index >= few;
@@ -86,28 +105,52 @@ export function health(first: readonly Vitals[], recent: readonly Vitals[]): Fin
     if (entropy[0] !== null && entropy[1] !== null && fast !== null) {
       const unpaid = rewards[1] <= rewards[0] + noise;
       if (entropy[1] < 0.2 * fast || (entropy[1] < 0.1 * entropy[0] && unpaid))
-        say("entropy-collapse", `Entropy collapsed from ${short(Math.max(fast, entropy[0]))} to ${short(entropy[1])} nats a token${unpaid ? " and the reward did not rise" : ""}: the policy has stopped trying other answers. Lower the learning rate, or add an entropy bonus or a KL term.`);
+        say(
+          "entropy-collapse",
+          `Entropy collapsed from ${short(Math.max(fast, entropy[0]))} to ${short(entropy[1])} nats a token${unpaid ? " and the reward did not rise" : ""}: the policy has stopped trying other answers. Lower the learning rate, or add an entropy bonus or a KL term.`,
+        );
     }
     const lengths = [mean(early.map((r) => r.lengths.mean)), mean(latest.map((r) => r.lengths.mean))] as const;
     const ratio = lengths[1] / Math.max(lengths[0], 1e-9);
     if (ratio > 1.5 || ratio < 1 / 1.5)
-      say("length-drift", `Answers went from ${short(lengths[0])} to ${short(lengths[1])} tokens on average while the reward went from ${short(rewards[0])} to ${short(rewards[1])}: look whether the reward pays for ${ratio > 1 ? "length" : "brevity"}.`);
+      say(
+        "length-drift",
+        `Answers went from ${short(lengths[0])} to ${short(lengths[1])} tokens on average while the reward went from ${short(rewards[0])} to ${short(rewards[1])}: look whether the reward pays for ${ratio > 1 ? "length" : "brevity"}.`,
+      );
   }
 
   const scored = recent.reduce((sum, r) => sum + r.coverage.scored, 0);
   const total = recent.reduce((sum, r) => sum + r.coverage.total, 0);
   if (total > 0 && scored < 0.9 * total)
-    say("low-coverage", scored === 0 ? `The reward scored nothing: none of ${total} answers (${reasons(recent)}).` : `Only ${scored} of ${total} answers could be scored (${reasons(recent)}).`);
+    say(
+      "low-coverage",
+      scored === 0
+        ? `The reward scored nothing: none of ${total} answers (${reasons(recent)}).`
+        : `Only ${scored} of ${total} answers could be scored (${reasons(recent)}).`,
+    );
+
+  const silent = last.coverage.silent.filter((name) => latest.every((r) => r.coverage.silent.includes(name)));
+  if (silent.length > 0 && scored > 0)
+    say(
+      "silent-part",
+      `${silent.length === 1 ? "The part" : "The parts"} ${silent.map((n) => `"${n}"`).join(", ")} of the reward scored nothing: no answer got a grade from ${silent.length === 1 ? "it" : "them"}.`,
+    );
 
   if (last.heldOut !== null) {
     const train = mean(recent.map((r) => r.reward.mean));
     if (train - last.heldOut.high > 0.1)
-      say("held-out-gap", `Training reward is ${short(train)}, held-out reward only ${short(last.heldOut.mean)} [${short(last.heldOut.low)}, ${short(last.heldOut.high)}]: the policy is memorising its training tasks. Use more tasks or fewer steps.`);
+      say(
+        "held-out-gap",
+        `Training reward is ${short(train)}, held-out reward only ${short(last.heldOut.mean)} [${short(last.heldOut.low)}, ${short(last.heldOut.high)}]: the policy is memorising its training tasks. Use more tasks or fewer steps.`,
+      );
   }
 
   const gaps = latest.map((r) => r.gap?.mean ?? 0);
   if (Math.min(...gaps) > 0.05)
-    say("sampler-gap", `The sampler's and the trainer's log-probabilities differ by ${short(mean(gaps))} nats a token on average: training is off-policy. Set a \`correction\`, or find out why they disagree.`);
+    say(
+      "sampler-gap",
+      `The sampler's and the trainer's log-probabilities differ by ${short(mean(gaps))} nats a token on average: training is off-policy. Set a \`correction\`, or find out why they disagree.`,
+    );
   return findings;
 }
 
@@ -171,7 +214,11 @@ export function healthWatch(): HealthWatch {
       return { version: 1, json: structuredClone(state) as unknown as Json, tensors: {} };
     },
     async restore(saved) {
-      if (saved.version !== 1) throw new GuerdonError("input", `The checkpoint's health state has version ${saved.version}; this version of guerdon reads version 1.`);
+      if (saved.version !== 1)
+        throw new GuerdonError(
+          "input",
+          `The checkpoint's health state has version ${saved.version}; this version of guerdon reads version 1.`,
+        );
       state = structuredClone(saved.json) as unknown as WatchState;
     },
   };
@@ -186,7 +233,7 @@ function plain(v: Vitals): Vitals {
     groups: { count: groups.count, identical: groups.identical },
     entropy,
     lengths: { mean: lengths.mean, cut: lengths.cut, limit: lengths.limit },
-    coverage: { scored: coverage.scored, total: coverage.total, reasons: { ...coverage.reasons } },
+    coverage: { scored: coverage.scored, total: coverage.total, reasons: { ...coverage.reasons }, silent: [...coverage.silent] },
     gap: gap === null ? null : { mean: gap.mean },
     parts: Object.fromEntries(Object.entries(v.parts).map(([name, p]) => [name, { deviation: p.deviation, explains: p.explains }])),
     heldOut,

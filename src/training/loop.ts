@@ -109,7 +109,11 @@ export async function* loop<X = TextSequence, N = unknown>(config: LoopConfig<X,
       learningRate,
       seconds: { prepare: (prepared - began) / 1000, update: (ended - prepared) / 1000 },
       async save() {
-        if (savable !== next) throw new GuerdonError("usage", `The report of step ${next.step} can no longer be saved: the run has gone on. Save it before the next step is made.`);
+        if (savable !== next)
+          throw new GuerdonError(
+            "usage",
+            `The report of step ${next.step} can no longer be saved: the run has gone on. Save it before the next step is made.`,
+          );
         const place: Snapshot = { version: loopVersion, json: next as unknown as Json, tensors: {} };
         return { [own]: place, engine: await engine.snapshot(), ...(held ?? (await snapshotAll(state))) };
       },
@@ -128,15 +132,25 @@ async function snapshotAll(parts: Readonly<Record<string, Stateful>>): Promise<R
   return out;
 }
 
-async function restore(engine: Stateful, state: Readonly<Record<string, Stateful>>, saved: Readonly<Record<string, Snapshot>>): Promise<At> {
+async function restore(
+  engine: Stateful,
+  state: Readonly<Record<string, Stateful>>,
+  saved: Readonly<Record<string, Snapshot>>,
+): Promise<At> {
   const of = (name: string): Snapshot => {
     const snapshot = saved[name];
     if (snapshot !== undefined) return snapshot;
-    throw new GuerdonError("input", `The checkpoint has no part "${name}"; it has: ${Object.keys(saved).join(", ")}. It belongs to a run with other parts.`);
+    throw new GuerdonError(
+      "input",
+      `The checkpoint has no part "${name}"; it has: ${Object.keys(saved).join(", ")}. It belongs to a run with other parts.`,
+    );
   };
   const place = of(own);
   if (place.version !== loopVersion)
-    throw new GuerdonError("input", `The checkpoint's loop state has version ${place.version}; this version of guerdon reads version ${loopVersion}.`);
+    throw new GuerdonError(
+      "input",
+      `The checkpoint's loop state has version ${place.version}; this version of guerdon reads version ${loopVersion}.`,
+    );
   await engine.restore(of("engine"));
   for (const [name, part] of Object.entries(state)) await part.restore(of(name));
   return place.json as unknown as At;

@@ -29,7 +29,11 @@ export interface MainJobFile {
     readonly steps: { readonly warmUp: number; readonly training: number };
   }[];
   /** Methods under equal measured seconds from one warm-up, for the first seed; null when the comparison was not asked for. */
-  readonly methods: readonly ({ readonly method: string; readonly seed: number; readonly steps: number; readonly seconds: number } & { readonly after: Numbers })[] | null;
+  readonly methods:
+    | readonly ({ readonly method: string; readonly seed: number; readonly steps: number; readonly seconds: number } & {
+        readonly after: Numbers;
+      })[]
+    | null;
 }
 
 export interface MainJobOptions extends RunJobOptions {
@@ -53,7 +57,8 @@ export type MainJobEvent = JobEvent & { readonly seed: number };
  */
 export async function* mainJob(options: MainJobOptions): AsyncGenerator<MainJobEvent, MainJobFile> {
   const { job: make, seeds, compare = false, output } = options;
-  if (seeds.length === 0 || new Set(seeds).size < seeds.length) throw new GuerdonError("usage", `mainJob needs at least one seed, each once; it got ${seeds.join(", ") || "none"}.`);
+  if (seeds.length === 0 || new Set(seeds).size < seeds.length)
+    throw new GuerdonError("usage", `mainJob needs at least one seed, each once; it got ${seeds.join(", ") || "none"}.`);
   const results: JobResult[] = [];
   let table: readonly PartResult[] | null = null;
   for (const [i, seed] of seeds.entries()) {
@@ -101,7 +106,15 @@ export function mainJobFile(job: Job, results: readonly JobResult[], table: read
         steps: { warmUp: warmUp.steps, training: training.steps },
       };
     }),
-    methods: table && table.map(({ title, steps, seconds, measured }) => ({ method: title, seed: results[0]!.seed, steps, seconds, after: numbers(measured) })),
+    methods:
+      table &&
+      table.map(({ title, steps, seconds, measured }) => ({
+        method: title,
+        seed: results[0]!.seed,
+        steps,
+        seconds,
+        after: numbers(measured),
+      })),
   };
 }
 

@@ -93,12 +93,14 @@ function learning(options: CommonOptions): Pick<Learning, "coefficients" | "lear
 function drawing(options: RolloutOptions, smallestGroup: number): Omit<RolloutMethod, keyof Learning | "credit"> {
   const { groupSize = 16, temperature = 1, topK = 0, topP = 1, epochs = 1, minibatches = 1, correction = null } = options;
   const whole = (name: string, value: number, least: number): void => {
-    if (!Number.isInteger(value) || value < least) throw new GuerdonError("usage", `${name} is ${value}; it must be a whole number of at least ${least}.`);
+    if (!Number.isInteger(value) || value < least)
+      throw new GuerdonError("usage", `${name} is ${value}; it must be a whole number of at least ${least}.`);
   };
   whole("groupSize", groupSize, smallestGroup);
   whole("epochs", epochs, 1);
   whole("minibatches", minibatches, 1);
-  if (!(temperature > 0)) throw new GuerdonError("usage", `temperature is ${temperature}; training needs one above 0, or all answers of a group are the same.`);
+  if (!(temperature > 0))
+    throw new GuerdonError("usage", `temperature is ${temperature}; training needs one above 0, or all answers of a group are the same.`);
   return {
     data: "rollouts",
     groupSize,
@@ -146,7 +148,10 @@ const titles: Readonly<Record<ConventionName, string>> = { paper: "GRPO", trl: "
 export function grpo(options: GrpoOptions): RolloutMethod {
   const { as, maxActions, ratio = "token", dynamicSampling = as === "dapo" ? { rounds: 8 } : null } = options;
   if (as === "dr-grpo" && maxActions === undefined && options.divisor === undefined)
-    throw new GuerdonError("usage", 'grpo as "dr-grpo" divides by the longest answer: give `maxActions`, for instance environment.maxActions.');
+    throw new GuerdonError(
+      "usage",
+      'grpo as "dr-grpo" divides by the longest answer: give `maxActions`, for instance environment.maxActions.',
+    );
   const { name, source, ...preset } = convention(as, { maxActions: maxActions ?? 1 });
   const resolved: Omit<Convention, "name" | "source"> = { ...preset, ...given(options, Object.keys(preset)) };
   const { aggregation, divisor, low, high, dualClip, kl } = resolved;
@@ -171,7 +176,8 @@ const given = (options: object, names: readonly string[]): object =>
   Object.fromEntries(Object.entries(options).filter(([name, value]) => names.includes(name) && value !== undefined));
 
 /** Dr.GRPO (arXiv 2503.20783): `grpo({ as: "dr-grpo" })`. */
-export const drGrpo = (options: Omit<GrpoOptions, "as"> & { readonly maxActions: number }): RolloutMethod => grpo({ as: "dr-grpo", ...options });
+export const drGrpo = (options: Omit<GrpoOptions, "as"> & { readonly maxActions: number }): RolloutMethod =>
+  grpo({ as: "dr-grpo", ...options });
 
 /**
  * REINFORCE with a leave-one-out baseline (RLOO, arXiv 2402.14740): each answer against the mean of the others in its group; the
@@ -193,7 +199,10 @@ export function rloo(options: RolloutOptions = {}): RolloutMethod {
 /** The score function has no ratio, so it is right only for rollouts of the present policy. */
 function onPolicyOnly(name: string, drawn: Pick<RolloutMethod, "epochs" | "minibatches" | "correction">): void {
   if (drawn.epochs * drawn.minibatches > 1 || drawn.correction !== null)
-    throw new GuerdonError("usage", `${name} has no importance ratio: it takes one update a step (epochs 1, minibatches 1) and no correction. Use grpo for more.`);
+    throw new GuerdonError(
+      "usage",
+      `${name} has no importance ratio: it takes one update a step (epochs 1, minibatches 1) and no correction. Use grpo for more.`,
+    );
 }
 
 /**
@@ -224,7 +233,9 @@ export function raft(options: RolloutOptions & { readonly accept?: number } = {}
  * @param options.accept the smallest reward that is accepted; default 1, a verifier's yes
  * @param options.perTask the most pairs of one task; default 4
  */
-export function onlineDpo(options: RolloutOptions & { readonly beta?: number; readonly accept?: number; readonly perTask?: number } = {}): RolloutMethod {
+export function onlineDpo(
+  options: RolloutOptions & { readonly beta?: number; readonly accept?: number; readonly perTask?: number } = {},
+): RolloutMethod {
   const { beta = 0.3, accept = 1, perTask = 4 } = options;
   return {
     ...drawing(options, 2),
@@ -269,5 +280,13 @@ export function describeMethod(method: Method): { readonly [key: string]: Json }
   };
   if (method.data === "demonstrations") return shared;
   const { groupSize, sampling, epochs, minibatches, correction, dynamicSampling } = method;
-  return { ...shared, groupSize, sampling: { ...sampling }, epochs, minibatches, correction: correction === null ? null : { ...correction }, dynamicSampling: dynamicSampling === null ? null : { ...dynamicSampling } };
+  return {
+    ...shared,
+    groupSize,
+    sampling: { ...sampling },
+    epochs,
+    minibatches,
+    correction: correction === null ? null : { ...correction },
+    dynamicSampling: dynamicSampling === null ? null : { ...dynamicSampling },
+  };
 }

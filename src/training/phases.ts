@@ -59,14 +59,22 @@ export function demonstrationPhase(
   setting: PhaseSetting & { readonly tokenizer: Tokenizer; readonly freshOptimizer: boolean },
 ): TrainPhase {
   const { engine, environment, seed, budget, tasksPerStep, tokenizer, freshOptimizer } = setting;
-  const { demonstrate } = environment;
-  if (demonstrate === undefined)
-    throw new GuerdonError("usage", `The environment "${environment.name}" has no demonstrations, so it cannot train the method "${method.name}".`);
+  if (environment.demonstrate === undefined)
+    throw new GuerdonError(
+      "usage",
+      `The environment "${environment.name}" has no demonstrations, so it cannot train the method "${method.name}".`,
+    );
   if (needsReference(method))
-    throw new GuerdonError("unsupported", `The method "${method.name}" needs a reference policy, which phases on demonstrations do not keep.`);
+    throw new GuerdonError(
+      "unsupported",
+      `The method "${method.name}" needs a reference policy, which phases on demonstrations do not keep.`,
+    );
   const example = (task: TextTask, answer: string): TextSequence => {
     const tokens = tokenizer.encode(answer);
-    return { prompt: tokenizer.encodePrompt(task.prompt), actions: tokenizer.end === null ? tokens : Int32Array.of(...tokens, tokenizer.end) };
+    return {
+      prompt: tokenizer.encodePrompt(task.prompt),
+      actions: tokenizer.end === null ? tokens : Int32Array.of(...tokens, tokenizer.end),
+    };
   };
   return {
     name,
@@ -75,9 +83,12 @@ export function demonstrationPhase(
     async prepare(at) {
       const rows = Array.from({ length: tasksPerStep }, (_, i) => {
         const task = environment.draw("train", stream(seed, "demonstration task", at.step, i));
-        return example(task, demonstrate.call(environment, task, stream(seed, "demonstration", at.step, i)));
+        return example(task, environment.demonstrate!(task, stream(seed, "demonstration", at.step, i)));
       });
-      return { updates: [[term(method, demonstrations(rows), at)]], notes: { rollouts: null, corrected: null, seconds: { sampling: 0, scoring: 0 } } };
+      return {
+        updates: [[term(method, demonstrations(rows), at)]],
+        notes: { rollouts: null, corrected: null, seconds: { sampling: 0, scoring: 0 } },
+      };
     },
   };
 }
@@ -93,7 +104,10 @@ export interface RolloutSetting extends PhaseSetting {
 /** A phase that learns from scored rollouts: tasks, rollouts, rewards, credit, examples. */
 export function rolloutPhase(name: string, method: RolloutMethod, setting: RolloutSetting): TrainPhase {
   const { engine, reference, seed } = setting;
-  const curriculum = method.dynamicSampling === null || setting.curriculum.rounds !== undefined ? setting.curriculum : dynamicSampling(setting.curriculum, method.dynamicSampling);
+  const curriculum =
+    method.dynamicSampling === null || setting.curriculum.rounds !== undefined
+      ? setting.curriculum
+      : dynamicSampling(setting.curriculum, method.dynamicSampling);
   return {
     name,
     ...learningOf(method, setting.budget),
@@ -103,7 +117,10 @@ export function rolloutPhase(name: string, method: RolloutMethod, setting: Rollo
     },
     async prepare(at, signal) {
       const { gathered, seconds } = await draw(method, setting, curriculum, at, signal);
-      const everything = { rollouts: [...gathered.rollouts, ...gathered.discarded.rollouts], scores: [...gathered.scores, ...gathered.discarded.scores] };
+      const everything = {
+        rollouts: [...gathered.rollouts, ...gathered.discarded.rollouts],
+        scores: [...gathered.scores, ...gathered.discarded.scores],
+      };
       const smallestGroup = Math.min(2, method.groupSize);
       const all = scored(everything.rollouts, everything.scores, { smallestGroup });
       curriculum.observe?.(all.table);
@@ -166,7 +183,8 @@ async function graded(
   try {
     return await grade(reward, rollouts, { minimumCoverage, ...(signal && { signal }) });
   } catch (cause) {
-    if (cause instanceof GuerdonError && cause.code === "coverage") throw new GuerdonError("coverage", `Step ${at.step + 1}: ${cause.message}`, { cause });
+    if (cause instanceof GuerdonError && cause.code === "coverage")
+      throw new GuerdonError("coverage", `Step ${at.step + 1}: ${cause.message}`, { cause });
     throw cause;
   }
 }

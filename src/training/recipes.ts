@@ -1,4 +1,12 @@
-import { chanceOfCountdown, countdown, sorting, type CountdownOptions, type SortingOptions, type TextEnvironment, type TextTask } from "../environments/index.ts";
+import {
+  chanceOfCountdown,
+  countdown,
+  sorting,
+  type CountdownOptions,
+  type SortingOptions,
+  type TextEnvironment,
+  type TextTask,
+} from "../environments/index.ts";
 import { GuerdonError } from "../error.ts";
 import type { TransformerConfig } from "../policies/index.ts";
 import type { Rng } from "../statistics/stream.ts";

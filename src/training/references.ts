@@ -37,7 +37,11 @@ export function frozenReference<X = TextSequence>(engine: Engine<X>): FrozenRefe
       return { version: 1, json: { version: held.weights.version, json: held.weights.json }, tensors: held.weights.tensors };
     },
     async restore(saved) {
-      if (saved.version !== 1) throw new GuerdonError("input", `The checkpoint's reference has version ${saved.version}; this version of guerdon reads version 1.`);
+      if (saved.version !== 1)
+        throw new GuerdonError(
+          "input",
+          `The checkpoint's reference has version ${saved.version}; this version of guerdon reads version 1.`,
+        );
       dispose();
       const inner = saved.json as Pick<Snapshot, "version" | "json"> | null;
       if (inner === null) return;

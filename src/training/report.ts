@@ -87,7 +87,8 @@ const squares = (values: ArrayLike<number>, centre: number): number => {
 };
 
 /** Sample deviation; 0 for fewer than two values. */
-const deviation = (values: ArrayLike<number>): number => (values.length < 2 ? 0 : Math.sqrt(squares(values, mean(values)) / (values.length - 1)));
+const deviation = (values: ArrayLike<number>): number =>
+  values.length < 2 ? 0 : Math.sqrt(squares(values, mean(values)) / (values.length - 1));
 
 /** The numbers of the rows of each group, in the order of first appearance. */
 function rowsByGroup(key: Key): number[][] {
@@ -138,7 +139,11 @@ export function summarise(rollouts: readonly Rollout[], table: Scored, learnt: S
   const parts: Record<string, { mean: number; deviation: number; explains: number }> = {};
   for (const [name, column] of Object.entries(table.parts)) {
     const within = withinGroups(column, groups);
-    parts[name] = { mean: mean(column), deviation: Math.sqrt(squares(within, 0) / Math.max(1, within.length)), explains: explained(within, reward) };
+    parts[name] = {
+      mean: mean(column),
+      deviation: Math.sqrt(squares(within, 0) / Math.max(1, within.length)),
+      explains: explained(within, reward),
+    };
   }
   const lengths = rollouts.map((r) => r.mask.reduce((sum, m) => sum + m, 0));
   return {
@@ -229,7 +234,8 @@ export function metricsOf(report: TrainReport): Record<string, number | null> {
     out[`part/${name}/mean`] = part.mean;
     out[`part/${name}/deviation`] = part.deviation;
   }
-  if (report.clip !== null) Object.assign(out, { "clip/low": report.clip.low, "clip/high": report.clip.high, "clip_ratio/region_mean": report.clip.region });
+  if (report.clip !== null)
+    Object.assign(out, { "clip/low": report.clip.low, "clip/high": report.clip.high, "clip_ratio/region_mean": report.clip.region });
   return {
     ...out,
     reward: r.reward.mean,

@@ -26,7 +26,9 @@ export type Budget = { readonly steps: number } | { readonly seconds: number };
 /** Share of a phase that is over, in [0, 1]; `after` steps at its beginning do not count (only where the budget is in steps). */
 export function progress(budget: Budget, at: At, after = 0): number {
   const share =
-    "steps" in budget ? (at.inPhase - after) / Math.max(1, budget.steps - after) : (at.signals["seconds"] ?? 0) / Math.max(1e-9, budget.seconds);
+    "steps" in budget
+      ? (at.inPhase - after) / Math.max(1, budget.steps - after)
+      : (at.signals["seconds"] ?? 0) / Math.max(1e-9, budget.seconds);
   return Math.min(1, Math.max(0, share));
 }
 

@@ -77,14 +77,21 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainReport,
   let ended: "finished" | "interrupted" | "failed" = "failed";
   let message: string | undefined;
   try {
-    for await (const step of loop({ engine, phases: run.phases, state: run.state, ...(folder?.latest && { resume: folder.latest.snapshots }), ...(signal && { signal }) })) {
+    for await (const step of loop({
+      engine,
+      phases: run.phases,
+      state: run.state,
+      ...(folder?.latest && { resume: folder.latest.snapshots }),
+      ...(signal && { signal }),
+    })) {
       unsaved = null;
       const index = step.at.step + 1;
       const measured = evaluation !== undefined && due(step, evaluation.every, run.lengths) ? await measure(options, run.reward) : null;
       const report = assemble(step, measured, run.watch);
       record(folder, report, keepRollouts);
       unsaved = { index, step };
-      if (folder !== null && (measured !== null || performance.now() - lastSaved >= 1000 * checkpointSeconds)) await checkpoint(index, step, measured?.pass1.estimate ?? null);
+      if (folder !== null && (measured !== null || performance.now() - lastSaved >= 1000 * checkpointSeconds))
+        await checkpoint(index, step, measured?.pass1.estimate ?? null);
       for (const observe of observers) await observe(report);
       // A consumer that leaves its loop ends this generator here.
       ended = "interrupted";
@@ -111,7 +118,8 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainReport,
 function prepared(options: TrainOptions) {
   const { engine, environment, method, seed, warmUp, tasksPerStep = 16, minimumCoverage = 0.5 } = options;
   const tokenizer = options.tokenizer ?? engine.policy?.tokenizer;
-  const reward = options.reward ?? (environment.check === undefined && method.data === "demonstrations" ? null : fromEnvironment(environment));
+  const reward =
+    options.reward ?? (environment.check === undefined && method.data === "demonstrations" ? null : fromEnvironment(environment));
   const curriculum = options.curriculum ?? uniform(environment);
   const budget = budgetOf(options);
   const warmUpMethod = warmUp?.method ?? supervised({ learningRate: { peak: 4e-3, up: 20, floor: 0.1, shape: "linear" } });
@@ -120,7 +128,10 @@ function prepared(options: TrainOptions) {
 
   const encoder = (): Tokenizer => {
     if (tokenizer !== undefined) return tokenizer;
-    throw new GuerdonError("usage", "Training on demonstrations turns text into tokens: give `tokenizer`, or an engine whose policy has one.");
+    throw new GuerdonError(
+      "usage",
+      "Training on demonstrations turns text into tokens: give `tokenizer`, or an engine whose policy has one.",
+    );
   };
   const warmUpPhases =
     warmUp === undefined
@@ -137,7 +148,16 @@ function prepared(options: TrainOptions) {
   const main =
     method.data === "demonstrations"
       ? demonstrationPhase(method.name, method, { ...setting, budget, tasksPerStep, tokenizer: encoder(), freshOptimizer: true })
-      : rolloutPhase(method.name, method, { ...setting, budget, tasksPerStep, reward: reward!, curriculum, reference, minimumCoverage, ...(tokenizer && { tokenizer }) });
+      : rolloutPhase(method.name, method, {
+          ...setting,
+          budget,
+          tasksPerStep,
+          reward: reward!,
+          curriculum,
+          reference,
+          minimumCoverage,
+          ...(tokenizer && { tokenizer }),
+        });
 
   const watch = healthWatch();
   const state: Record<string, Stateful> = { health: watch };
@@ -148,7 +168,10 @@ function prepared(options: TrainOptions) {
     environment: { name: environment.name, maxActions: environment.maxActions },
     reward: reward === null ? null : { name: reward.name, version: reward.version, parts: reward.parts },
     policy: engine.policy?.config ?? null,
-    warmUp: warmUp === undefined ? null : { steps: warmUp.steps, tasksPerStep: warmUp.tasksPerStep ?? tasksPerStep, method: describeMethod(warmUpMethod) },
+    warmUp:
+      warmUp === undefined
+        ? null
+        : { steps: warmUp.steps, tasksPerStep: warmUp.tasksPerStep ?? tasksPerStep, method: describeMethod(warmUpMethod) },
     method: describeMethod(method),
     budget: { ...budget },
     tasksPerStep,
@@ -167,7 +190,8 @@ const defined = (object: object): { readonly [key: string]: Json } =>
 function budgetOf({ steps, seconds }: TrainOptions): Budget {
   if ((steps === undefined) === (seconds === undefined)) throw new GuerdonError("usage", "train needs either `steps` or `seconds`.");
   if (steps !== undefined) {
-    if (!Number.isInteger(steps) || steps < 0) throw new GuerdonError("usage", `steps is ${steps}; it must be a whole number of at least 0.`);
+    if (!Number.isInteger(steps) || steps < 0)
+      throw new GuerdonError("usage", `steps is ${steps}; it must be a whole number of at least 0.`);
     return { steps };
   }
   if (!(seconds! > 0)) throw new GuerdonError("usage", `seconds is ${seconds}; it must be above 0.`);
@@ -181,9 +205,18 @@ function due(step: StepReport<Notes>, every: number, lengths: readonly Budget[])
   return (inPhase + 1) % every === 0 || ("steps" in length && inPhase + 1 === length.steps);
 }
 
-function measure({ engine, environment, evaluation, tokenizer, signal, seed }: TrainOptions, reward: Reward<never> | null): Promise<Evaluation> {
+function measure(
+  { engine, environment, evaluation, tokenizer, signal, seed }: TrainOptions,
+  reward: Reward<never> | null,
+): Promise<Evaluation> {
   const { every: _, ...rest } = evaluation!;
-  return evaluate(engine, environment, { ...rest, seed: rest.seed ?? seed, ...(reward && { reward }), ...(tokenizer && { tokenizer }), ...(signal && { signal }) });
+  return evaluate(engine, environment, {
+    ...rest,
+    seed: rest.seed ?? seed,
+    ...(reward && { reward }),
+    ...(tokenizer && { tokenizer }),
+    ...(signal && { signal }),
+  });
 }
 
 const mean = (values: readonly number[]): number => values.reduce((sum, v) => sum + v, 0) / values.length;
@@ -237,7 +270,13 @@ function record(folder: RunFolder | null, report: TrainReport, keepRollouts: num
   const { index, phase, evaluation, rollouts } = report;
   folder.metrics({ step: index, phase, kind: "step", values: metricsOf(report), clock: clockOf(report) });
   if (evaluation !== null)
-    folder.metrics({ step: index, phase, kind: "evaluation", values: evaluationMetrics(evaluation), clock: { seconds: evaluation.seconds } });
+    folder.metrics({
+      step: index,
+      phase,
+      kind: "evaluation",
+      values: evaluationMetrics(evaluation),
+      clock: { seconds: evaluation.seconds },
+    });
   for (const { sentence } of report.findings) folder.metrics({ step: index, phase, kind: "note", values: {}, text: sentence });
   if (rollouts === null) return;
   // Spread over the step's groups, so that not all are answers to one task.
@@ -260,5 +299,9 @@ function record(folder: RunFolder | null, report: TrainReport, keepRollouts: num
 
 const clockOf = ({ seconds, rollouts }: TrainReport): Record<string, number> => {
   const total = seconds.preparing + seconds.updating;
-  return { seconds: total, "seconds/updating": seconds.updating, ...(rollouts && { "seconds/sampling": seconds.sampling, "seconds/scoring": seconds.scoring }) };
+  return {
+    seconds: total,
+    "seconds/updating": seconds.updating,
+    ...(rollouts && { "seconds/sampling": seconds.sampling, "seconds/scoring": seconds.scoring }),
+  };
 };

@@ -46,9 +46,11 @@ function scripted(answer: (task: string, greedy: boolean, k: number) => string):
 }
 
 /** Sampled answers x, y, y, z to every task; greedy right on even tasks. */
-const mixed = (task: string, greedy: boolean, k: number): string => (greedy ? (Number(task) % 2 === 0 ? "x" : "y") : ["x", "y", "y", "z"][k % 4]!);
+const mixed = (task: string, greedy: boolean, k: number): string =>
+  greedy ? (Number(task) % 2 === 0 ? "x" : "y") : ["x", "y", "y", "z"][k % 4]!;
 
-const measure = (answer = mixed, change = {}): Promise<Evaluation> => evaluate(scripted(answer).engine, environment, { tasks: 40, samples: 4, seed: 3, ...change });
+const measure = (answer = mixed, change = {}): Promise<Evaluation> =>
+  evaluate(scripted(answer).engine, environment, { tasks: 40, samples: 4, seed: 3, ...change });
 
 test("known answers: greedy, pass@k without bias, majority, distinct answers", async () => {
   const e = await measure();
@@ -113,4 +115,6 @@ test("an aborted evaluation ends with interrupted", async () => {
   await expect(measure(mixed, { signal: stop.signal })).rejects.toMatchObject({ code: "interrupted" });
 });
 
-test.each([{ tasks: 1 }, { samples: 0 }])("%o is refused", (change) => expect(measure(mixed, change)).rejects.toMatchObject({ code: "usage" }));
+test.each([{ tasks: 1 }, { samples: 0 }])("%o is refused", (change) =>
+  expect(measure(mixed, change)).rejects.toMatchObject({ code: "usage" }),
+);

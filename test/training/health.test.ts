@@ -9,7 +9,7 @@ const vitals = (index: number, change: Partial<Vitals> = {}): Vitals => ({
   groups: { count: 16, identical: 3 },
   entropy: 0.2,
   lengths: { mean: 12, cut: 0, limit: 12 },
-  coverage: { scored: 256, total: 256, reasons: {} },
+  coverage: { scored: 256, total: 256, reasons: {}, silent: [] },
   gap: { mean: 1e-7 },
   parts: { correct: { deviation: 0.4, explains: 1 } },
   heldOut: null,
@@ -49,8 +49,13 @@ const cases: readonly (readonly [FindingKind, (step: number) => Partial<Vitals>,
   ["length-drift", (step) => ({ lengths: { mean: 12 + 4 * step, cut: 0, limit: 100 } }), "Answers went from 12 to "],
   [
     "low-coverage",
-    () => ({ coverage: { scored: 100, total: 256, reasons: { timeout: 150, threw: 6 } } }),
+    () => ({ coverage: { scored: 100, total: 256, reasons: { timeout: 150, threw: 6 }, silent: [] } }),
     "answers could be scored (",
+  ],
+  [
+    "silent-part",
+    () => ({ coverage: { scored: 256, total: 256, reasons: {}, silent: ["judge"] } }),
+    'The part "judge" of the reward scored nothing',
   ],
   [
     "held-out-gap",
@@ -69,7 +74,7 @@ describe("each known failure is said within ten steps, once, and nothing else is
   });
 
   test("a reward that scored nothing is named as such", () => {
-    const silent = { scored: 0, total: 8, reasons: { "missing-column": 8 } };
+    const silent = { scored: 0, total: 8, reasons: { "missing-column": 8 }, silent: [] };
     const reports = [1, 2, 3].map((i) => vitals(i, { coverage: silent }));
     expect(health(reports, reports).map((f) => f.sentence)).toContain("The reward scored nothing: none of 24 answers (24 missing-column).");
   });

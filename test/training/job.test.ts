@@ -47,7 +47,17 @@ describe("the built-in jobs are the calibrated ones", () => {
     const job = countdownJob({ seed: 1 });
     const weights = Object.values(parameterShapes(job.model)).reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
     // 163,584 weights counted by the calibration, with a position table of 18.
-    expect(job.model).toMatchObject({ layers: 3, width: 64, heads: 4, vocabulary: 110, context: 18, norm: "layer", positions: "learned", activation: "gelu", tied: false });
+    expect(job.model).toMatchObject({
+      layers: 3,
+      width: 64,
+      heads: 4,
+      vocabulary: 110,
+      context: 18,
+      norm: "layer",
+      positions: "learned",
+      activation: "gelu",
+      tied: false,
+    });
     expect(weights).toBe(163_584);
     expect(job.warmUp).toMatchObject({ steps: 700, tasksPerStep: 128 });
     expect(job.warmUp.method.learningRate).toEqual({ peak: 4e-3, up: 20, floor: 0.1, shape: "linear" });
@@ -79,7 +89,15 @@ describe("a job", () => {
   test("warms up, evaluates, trains, evaluates; done again it only reports", async () => {
     const directory = join(folder, "job");
     const first = await played(runJob(make({ seed: 5 }), { directory }));
-    expect(kinds(first.events)).toEqual(["part warm-up", "evaluating warm-up", "evaluation warm-up", "part grpo", "evaluating grpo", "evaluation grpo", "result"]);
+    expect(kinds(first.events)).toEqual([
+      "part warm-up",
+      "evaluating warm-up",
+      "evaluation warm-up",
+      "part grpo",
+      "evaluating grpo",
+      "evaluation grpo",
+      "result",
+    ]);
     expect(first.events.filter((e) => e.kind === "step")).toHaveLength(16);
     const { result } = first;
     expect(result.warmUp.steps).toBe(12);
@@ -94,7 +112,8 @@ describe("a job", () => {
   test("left in the middle of a part, it goes on there and ends with the same numbers", async () => {
     const whole = await played(runJob(make({ seed: 6 }), { directory: join(folder, "whole") }));
     const directory = join(folder, "left");
-    for await (const event of runJob(make({ seed: 6 }), { directory })) if (event.kind === "step" && event.id === "grpo" && event.report.index === 2) break;
+    for await (const event of runJob(make({ seed: 6 }), { directory }))
+      if (event.kind === "step" && event.id === "grpo" && event.report.index === 2) break;
     const rest = await played(runJob(make({ seed: 6 }), { directory }));
     expect(rest.events.find((e) => e.kind === "part")).toMatchObject({ id: "grpo", done: 2, steps: 4 });
     const { seconds: _, ...measured } = rest.result.after;

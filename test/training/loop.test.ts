@@ -45,9 +45,15 @@ function run(seed = 1): { engine: SoftmaxEngine; config: LoopConfig<StateSequenc
     async prepare(at) {
       const rows = finiteTasks(process).map((task): StateSequence => {
         const wrong = below(stream(seed, "noise", at.step, Number(task.id)), 4);
-        return { states: Int32Array.of(0, 1, 2).map((j) => task.prompt * 3 + j), actions: Int32Array.from([...secret(task.prompt).slice(0, 2), wrong]) };
+        return {
+          states: Int32Array.of(0, 1, 2).map((j) => task.prompt * 3 + j),
+          actions: Int32Array.from([...secret(task.prompt).slice(0, 2), wrong]),
+        };
       });
-      return { updates: [[{ examples: demonstrations(rows), objective: sft({ aggregation: "token-mean", divisor: null }) }]], notes: "demonstrations" };
+      return {
+        updates: [[{ examples: demonstrations(rows), objective: sft({ aggregation: "token-mean", divisor: null }) }]],
+        notes: "demonstrations",
+      };
     },
   };
   const reinforce: Phase<StateSequence, string> = {
@@ -95,7 +101,10 @@ async function finish(config: LoopConfig<StateSequence, string>): Promise<unknow
 /** As a checkpoint file holds it. */
 const throughDisk = (snapshots: Readonly<Record<string, Snapshot>>): Record<string, Snapshot> =>
   Object.fromEntries(
-    Object.entries(snapshots).map(([name, s]) => [name, { version: s.version, json: JSON.parse(JSON.stringify(s.json)), tensors: structuredClone(s.tensors) }]),
+    Object.entries(snapshots).map(([name, s]) => [
+      name,
+      { version: s.version, json: JSON.parse(JSON.stringify(s.json)), tensors: structuredClone(s.tensors) },
+    ]),
   );
 
 describe("resume is bit-identical", () => {

@@ -17,18 +17,16 @@ import {
 
 /** Scored answers of given rewards and lengths, in groups of four; log-probabilities -1. */
 function table(rewards: readonly number[], lengths = rewards.map(() => 2)): Scored {
-  const rollouts = rewards.map(
-    (_, i): Rollout => ({
-      task: { id: String(Math.floor(i / 4)), prompt: "" },
-      row: { prompt: Int32Array.of(1), actions: new Int32Array(lengths[i]!) },
-      group: String(Math.floor(i / 4)),
-      behaviourLogProbs: new Float32Array(lengths[i]!).fill(-1),
-      mask: new Uint8Array(lengths[i]!).fill(1),
-      stop: "stop",
-      sampling: { engine: "e", temperature: 1, topK: 0, topP: 1 },
-      weightsVersion: 0,
-    }),
-  );
+  const rollouts = rewards.map((_, i): Rollout => ({
+    task: { id: String(Math.floor(i / 4)), prompt: "" },
+    row: { prompt: Int32Array.of(1), actions: new Int32Array(lengths[i]!) },
+    group: String(Math.floor(i / 4)),
+    behaviourLogProbs: new Float32Array(lengths[i]!).fill(-1),
+    mask: new Uint8Array(lengths[i]!).fill(1),
+    stop: "stop",
+    sampling: { engine: "e", temperature: 1, topK: 0, topP: 1 },
+    weightsVersion: 0,
+  }));
   const group = Int32Array.from(rewards, (_, i) => Math.floor(i / 4));
   return { rollouts, reward: Float64Array.from(rewards), parts: {}, keys: { group, task: group }, token: {} };
 }
@@ -95,7 +93,9 @@ test("online DPO pairs accepted with rejected answers of one task, at most four 
   const examples = method.credit(withReference, context)!;
   expect(examples.sets!.weight).toHaveLength(4);
   for (let pair = 0; pair < 4; pair++) {
-    const [chosen, rejected] = [0, 1].map((k) => withReference.rollouts.findIndex((r) => r.row === examples.rows[examples.sets!.members[2 * pair + k]!]));
+    const [chosen, rejected] = [0, 1].map((k) =>
+      withReference.rollouts.findIndex((r) => r.row === examples.rows[examples.sets!.members[2 * pair + k]!]),
+    );
     expect(t.reward[chosen!]).toBe(1);
     expect(t.reward[rejected!]).toBe(0);
     expect(t.keys.group[chosen!]).toBe(t.keys.group[rejected!]);

@@ -14,7 +14,17 @@ export interface TinyEngine extends LocalEngine<TextSequence> {
 export async function tinyEngine(environment: TextEnvironment, seed = 1): Promise<TinyEngine> {
   const tokenizer = symbolTokenizer(environment.symbols!);
   const policy = transformer(
-    { layers: 1, width: 16, heads: 2, vocabulary: tokenizer.vocabulary, context: 24, norm: "layer", positions: "learned", activation: "gelu", tied: false },
+    {
+      layers: 1,
+      width: 16,
+      heads: 2,
+      vocabulary: tokenizer.vocabulary,
+      context: 24,
+      norm: "layer",
+      positions: "learned",
+      activation: "gelu",
+      tied: false,
+    },
     { tokenizer },
   );
   return (await localEngine({ policy, seed })) as TinyEngine;

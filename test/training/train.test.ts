@@ -5,7 +5,18 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { TextEnvironment } from "../../src/environments/index.ts";
 import { objective } from "../../src/objectives/index.ts";
 import { reward, sum } from "../../src/rewards/index.ts";
-import { drGrpo, grpo, onlineDpo, raft, rloo, supervised, train, type Method, type TrainOptions, type TrainReport } from "../../src/training/index.ts";
+import {
+  drGrpo,
+  grpo,
+  onlineDpo,
+  raft,
+  rloo,
+  supervised,
+  train,
+  type Method,
+  type TrainOptions,
+  type TrainReport,
+} from "../../src/training/index.ts";
 import { metricsOf } from "../../src/training/report.ts";
 import { tinyCountdown, tinyEngine, type TinyEngine } from "./tiny.ts";
 
@@ -73,7 +84,10 @@ describe("every method makes an update that changes the weights and reports fini
     ["online DPO", onlineDpo({ groupSize: 4 })],
     ["supervised", supervised()],
     ["GSPO with epochs and minibatches", grpo({ as: "trl", groupSize: 4, ratio: "sequence", epochs: 2, minibatches: 2 })],
-    ["a corrected gap at another temperature", grpo({ as: "trl", groupSize: 4, temperature: 0.7, correction: { level: "token", kind: "truncated", high: 2 } })],
+    [
+      "a corrected gap at another temperature",
+      grpo({ as: "trl", groupSize: 4, temperature: 0.7, correction: { level: "token", kind: "truncated", high: 2 } }),
+    ],
   ] as readonly [string, Method][])("%s", (_, method) =>
     withEngine(async (engine) => {
       const before = await engine.weights();
@@ -169,7 +183,16 @@ describe("a run on disk that is interrupted goes on as if it had not been", () =
     expect(run.configuration).toMatchObject({
       environment: { name: "countdown" },
       reward: { name: "even" },
-      method: { name: "GRPO", settings: { as: "paper", scale: { ddof: 0, epsilon: 0 }, aggregation: "row-mean", low: 0.2, kl: { estimator: "k3", coefficient: 0.04 } } },
+      method: {
+        name: "GRPO",
+        settings: {
+          as: "paper",
+          scale: { ddof: 0, epsilon: 0 },
+          aggregation: "row-mean",
+          low: 0.2,
+          kl: { estimator: "k3", coefficient: 0.04 },
+        },
+      },
       warmUp: { steps: 3, method: { name: "supervised" } },
       budget: { steps: 5 },
       seed: 7,
@@ -204,7 +227,11 @@ describe("a grade that cannot be given", () => {
 test("a loss that is not finite refuses the step, names the rollout's row and changes nothing", () =>
   withEngine(async (engine) => {
     const before = await engine.weights();
-    const broken = objective({ name: "broken", token: ["advantage"], loss: ({ logProbs }, b) => logProbs.mul(b.token.advantage).div(0).sum() });
+    const broken = objective({
+      name: "broken",
+      token: ["advantage"],
+      loss: ({ logProbs }, b) => logProbs.mul(b.token.advantage).div(0).sum(),
+    });
     const method = { ...rloo({ groupSize: 4 }), objective: broken };
     await expect(all({ ...small, engine, method, steps: 1 })).rejects.toMatchObject({ code: "non-finite" });
     expect(await engine.weights()).toEqual(before);
@@ -233,7 +260,16 @@ test("metrics carry TRL's names beside ours", () =>
   withEngine(async (engine) => {
     const [report] = await all({ ...small, engine, method: grpo({ as: "trl", groupSize: 4 }), steps: 1 });
     const metrics = metricsOf(report!);
-    for (const name of ["reward", "reward_std", "frac_reward_zero_std", "kl", "entropy", "clip_ratio/region_mean", "completions/mean_length", "completions/clipped_ratio"])
+    for (const name of [
+      "reward",
+      "reward_std",
+      "frac_reward_zero_std",
+      "kl",
+      "entropy",
+      "clip_ratio/region_mean",
+      "completions/mean_length",
+      "completions/clipped_ratio",
+    ])
       expect(metrics).toHaveProperty([name]);
     expect(metrics["reward"]).toBe(metrics["reward/mean"]);
     expect(metrics["frac_reward_zero_std"]).toBe(report!.groups!.identical / report!.groups!.count);
@@ -243,7 +279,14 @@ test("observers see each report before the run goes on; evaluation comes when it
   withEngine(async (engine) => {
     const seen: number[] = [];
     const observers = [async (r: TrainReport) => void seen.push(r.index)];
-    const reports = await all({ ...small, engine, method: rloo({ groupSize: 2 }), steps: 5, observers, evaluation: { every: 2, tasks: 4, samples: 2, seed: 3 } });
+    const reports = await all({
+      ...small,
+      engine,
+      method: rloo({ groupSize: 2 }),
+      steps: 5,
+      observers,
+      evaluation: { every: 2, tasks: 4, samples: 2, seed: 3 },
+    });
     expect(seen).toEqual([1, 2, 3, 4, 5]);
     expect(reports.filter((r) => r.evaluation !== null).map((r) => r.index)).toEqual([2, 4, 5]);
   }));
