@@ -46,7 +46,7 @@ export function drawer(
     let total = 0;
     if (temperature > 0) for (let i = 0; i < vocabulary; i++) total += weights[i] = Math.exp((logits[at + i]! - top) / temperature);
     if (!Number.isFinite(top) || Number.isNaN(sum))
-      throw new GuerdonError("non-finite", `The logits of row ${row} are not finite: the model's parameters have diverged.`);
+      throw new GuerdonError("non-finite", "The logits are not finite: the model's parameters have diverged.");
     drawn.token = best;
     drawn.logProb = 0;
     if (temperature === 0) return drawn;

@@ -5,11 +5,10 @@ import type { Resolved } from "./transformer-config.ts";
 import { OPEN } from "./transformer-decode.ts";
 import type { DecodePrograms, Segment } from "./transformer-decode.ts";
 import { collate, rotation } from "./transformer-inputs.ts";
+import { HIDDEN } from "./transformer-layers.ts";
 
 /** The first closed segment has this many slots, the second too, then 2, 4, .. times as many: few shapes. */
 const CLOSED = 64;
-/** Added to the scores of slots that hold nothing. */
-const HIDDEN = -1e30;
 
 /** Slots that a row's prompt takes: multiples of 8, then 48, 64, 96, 128, ..: few shapes. */
 export function promptSlots(length: number): number {

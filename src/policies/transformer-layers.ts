@@ -22,7 +22,7 @@ export interface Rotation {
 /** Up to this many rows of a table a one-hot product beats a look-up (whose gradient is a slow scatter). */
 const ONE_HOT_LIMIT = 512;
 /** Added to the scores of positions that must not be seen. Finite: a row that sees nothing gives no NaN. */
-const HIDDEN = -1e30;
+export const HIDDEN = -1e30;
 
 /** A parameter by name. */
 export function parameter(parameters: Arrays, name: string): Arr {
@@ -114,17 +114,15 @@ export function block(model: Model, layer: number, x: Arr, attend: (normed: Arr)
  * Causal attention over whole rows: q [N, T, heads, headSize], k and v [N, T, keyValueHeads, headSize], mask [T, T] added to the scores
  * -> [N * T, heads * headSize]. Queries that share a key head are stacked along the positions, so keys are never copied. The weights
  * are normalised after the product with the values: fewer numbers to divide, and the arithmetic after the last transpose makes the
- * compiler store the result in order (a bare transpose would be fused into the next product, which then runs fifty times slower).
+ * compiler store the result in order (a bare transpose would be fused into the next product, which then runs fifty times slower). The
+ * scaling of the queries stands after their transpose for the same reason.
  */
 export function attention(q: Arr, k: Arr, v: Arr, mask: Arr): Arr {
   const [N, T, H, size] = q.shape as [number, number, number, number];
   const G = k.shape[2]!;
   const share = H / G;
-  const queries = q
-    .mul(1 / Math.sqrt(size))
-    .reshape([N, T, G, share, size])
-    .transpose([0, 2, 3, 1, 4])
-    .reshape([N, G, share * T, size]);
+  const stacked = q.reshape([N, T, G, share, size]).transpose([0, 2, 3, 1, 4]);
+  const queries = stacked.reshape([N, G, share * T, size]).mul(1 / Math.sqrt(size));
   const scores = matmul(queries, k.transpose([0, 2, 3, 1]))
     .reshape([N, G, share, T, T])
     .add(mask);

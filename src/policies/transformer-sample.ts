@@ -13,8 +13,10 @@ import type { DecodePrograms } from "./transformer-decode.ts";
 import { checkRow } from "./transformer-inputs.ts";
 import type { Model } from "./transformer-layers.ts";
 
-/** Most rows x slots of a batch; bounds the memory. */
+/** The most of a batch: rows x slots, and in units of these many numbers the attention's scores and the logits. Bounds the memory. */
 const CELLS = 16384;
+const SCORES = 2048;
+const LOGITS = 512;
 
 interface Setting {
   readonly config: Resolved;
@@ -29,6 +31,8 @@ type Request = SampleRequest<TextSequence>;
 /** What a request continues, and how many tokens it may draw. */
 interface Start {
   readonly index: number;
+  /** For errors. */
+  readonly name: string;
   readonly from: TextSequence;
   /** Prompt and earlier actions. */
   readonly shown: Int32Array;
@@ -66,7 +70,7 @@ export function sampler(setting: Setting): Sampler {
       const ordered = starts.toSorted((a, b) => a.shown.length - b.shown.length);
       const results: Sampled<TextSequence>[] = [];
       for (let from = 0; from < ordered.length;) {
-        const rows = batchSize(ordered, from);
+        const rows = batchSize(ordered, from, setting.config);
         const batch = ordered.slice(from, from + rows);
         const draws = await drawBatch(setting, programs, parameters, batch, requests, options, choice);
         batch.forEach((row, i) => (results[row.index] = result(setting.tokenizer, row, i, draws)));
@@ -100,16 +104,17 @@ function start({ begin, config }: Setting, request: Request, index: number, maxA
   shown.set(from.actions, from.prompt.length);
   const limit = Math.min(maxActions, config.context - shown.length);
   if (limit < 1) throw new GuerdonError("input", `${name} fills the context of ${config.context} tokens: there is no room for an answer.`);
-  return { index, from, shown, limit };
+  return { index, name, from, shown, limit };
 }
 
 /** How many of the rows from `from` on, sorted by length, fit into one batch. */
-function batchSize(rows: readonly Start[], from: number): number {
-  let longest = 0;
+function batchSize(rows: readonly Start[], from: number, { heads, vocabulary }: Resolved): number {
+  let each = vocabulary / LOGITS;
   for (let n = 0; from + n < rows.length; n++) {
     const { shown, limit } = rows[from + n]!;
-    longest = Math.max(longest, promptSlots(shown.length) + limit);
-    if (n > 0 && powerOfTwo(n + 1) * longest > CELLS) return n;
+    const slots = promptSlots(shown.length);
+    each = Math.max(each, slots + limit, (slots * slots * heads) / SCORES);
+    if (n > 0 && powerOfTwo(n + 1) * each > CELLS) return n;
   }
   return rows.length - from;
 }
@@ -147,7 +152,7 @@ async function drawBatch(
         const row = batch[b]!;
         if (draws.stopped[b] || draws.lengths[b]! >= row.limit) continue;
         const source = state.rowOf(b);
-        const { token, logProb } = draw(state.logits, source, requests[row.index]!.rng);
+        const { token, logProb } = named(row, j, () => draw(state.logits, source, requests[row.index]!.rng));
         const at = b * most + j;
         draws.tokens[at] = cache.next[b] = token;
         draws.logProbs[at] = logProb;
@@ -162,6 +167,16 @@ async function drawBatch(
     }
   } finally {
     cache.dispose();
+  }
+}
+
+/** Says of an error which answer and token it is about. */
+function named<T>({ name }: Start, j: number, f: () => T): T {
+  try {
+    return f();
+  } catch (cause) {
+    if (cause instanceof GuerdonError) throw new GuerdonError(cause.code, `${name}, answer token ${j}: ${cause.message}`, { cause });
+    throw cause;
   }
 }
 

@@ -192,6 +192,15 @@ test("nothing leaks, also when the caller interrupts", async () => {
   policy.dispose();
 });
 
+test("a model that has diverged is refused, and the answer named", async () => {
+  const { policy, parameters } = model(small);
+  const broken = { ...parameters, "lm_head.weight": upload({ shape: [6, 4], data: new Float32Array(24).fill(Number.NaN) }) };
+  await expect(policy.sample(broken, [request("1 2", 0)], { maxActions: 2 })).rejects.toMatchObject({
+    code: "non-finite",
+    message: expect.stringContaining("Request 0 (task 1 2), answer token 0"),
+  });
+});
+
 test("options that make no sense are refused", async () => {
   const { policy, parameters } = model({ ...small, valueHead: false });
   const sample = (options: SampleOptions) => policy.sample(parameters, [request("1", 0)], options);
