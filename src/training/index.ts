@@ -25,5 +25,5 @@ export { frozenReference } from "./references.ts";
 export type { FrozenReference } from "./references.ts";
 export { step } from "./step.ts";
 export type { StepResult, Term } from "./step.ts";
-export { countdownJob, jobs, sortingJob } from "./recipes.ts";
-export type { Contender, Job, JobOptions } from "./recipes.ts";
+export { countdownJob, defineJob, jobs, sortingJob } from "./recipes.ts";
+export type { Contender, Job, JobDefinition, JobOptions } from "./recipes.ts";

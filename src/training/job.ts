@@ -151,7 +151,7 @@ async function* trained(
   length: Length,
   options: RunJobOptions,
 ): AsyncGenerator<JobEvent, PartResult> {
-  const { environment, seed } = job;
+  const { environment, reward, seed } = job;
   const { checkpointSeconds, signal } = options;
   const directory = join(options.directory, id);
   const title = method.name;
@@ -164,6 +164,7 @@ async function* trained(
     directory,
     source: { ...(JSON.parse(JSON.stringify(job.options)) as Record<string, Json>), part: id },
     ...length,
+    ...(reward && { reward }),
     ...(checkpointSeconds === undefined ? {} : { checkpointSeconds }),
     ...(signal && { signal }),
   };
@@ -187,7 +188,9 @@ async function* trained(
     return known;
   }
   yield { kind: "evaluating", id, title };
-  const measured = summary(await evaluate(engine, environment, { ...job.evaluation, ...(signal && { signal }) }));
+  const measured = summary(
+    await evaluate(engine, environment, { ...job.evaluation, ...(reward && { reward }), ...(signal && { signal }) }),
+  );
   const run = openRun(directory);
   let result: PartResult;
   try {

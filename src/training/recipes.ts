@@ -9,8 +9,9 @@ import {
 } from "../environments/index.ts";
 import { GuerdonError } from "../error.ts";
 import type { TransformerConfig } from "../policies/index.ts";
+import type { Reward } from "../rewards/index.ts";
 import type { Rng } from "../statistics/stream.ts";
-import { drGrpo, grpo, onlineDpo, raft, supervised, type DemonstrationMethod, type Method, type RolloutOptions } from "./methods.ts";
+import { drGrpo, grpo, onlineDpo, raft, supervised, type DemonstrationMethod, type Method } from "./methods.ts";
 import type { Rate } from "./schedule.ts";
 
 /** A method in a job: what it is called on disk, and how much it sees in a step. */
@@ -29,6 +30,8 @@ export interface Job {
   readonly name: string;
   readonly seed: number;
   readonly environment: TextEnvironment;
+  /** Absent: the environment's own check. */
+  readonly reward?: Reward<never>;
   readonly model: TransformerConfig;
   readonly warmUp: { readonly method: DemonstrationMethod; readonly steps: number; readonly tasksPerStep: number };
   readonly contender: Contender;
@@ -65,68 +68,133 @@ const evaluationSeed = 20_261_120;
 /** Up over `up` steps, then along a line to 10 %. */
 const falling = (peak: number, up: number): Rate => ({ peak, up, floor: 0.1, shape: "linear" });
 
-function job(
-  name: string,
-  environment: TextEnvironment,
-  options: JobOptions,
-  sizes: { readonly layers: number; readonly warmUpSteps: number; readonly steps: number; readonly longestPrompt: number },
-  chance: Job["chance"],
-): Job {
-  const { seed, layers = sizes.layers, width = 64, warmUpSteps = sizes.warmUpSteps, steps = sizes.steps, demonstrations = 128 } = options;
-  const { tasksPerStep = 16, groupSize = 16, evaluationTasks = 500, samples = 16 } = options;
-  const { symbols, maxActions } = environment;
-  if (symbols === undefined) throw new GuerdonError("usage", `The environment "${environment.name}" has no symbols to make a model for.`);
-  const drawing: RolloutOptions = { groupSize, learningRate: falling(5e-4, 5) };
-  return {
-    name,
-    seed,
-    environment,
-    model: {
-      layers,
-      width,
-      heads: 4,
-      vocabulary: symbols.length,
-      context: sizes.longestPrompt + maxActions,
-      norm: "layer",
-      positions: "learned",
-      activation: "gelu",
-      tied: false,
-    },
-    warmUp: { method: supervised({ learningRate: falling(4e-3, 20) }), steps: warmUpSteps, tasksPerStep: demonstrations },
-    contender: { id: "grpo", method: grpo({ ...drawing, as: "paper", scale: { ddof: 1, epsilon: 1e-4 }, kl: null }), tasksPerStep },
-    steps,
-    rivals: [
-      { id: "dr-grpo", method: drGrpo({ ...drawing, maxActions }), tasksPerStep },
-      { id: "raft", method: raft(drawing), tasksPerStep },
-      { id: "online-dpo", method: onlineDpo({ ...drawing, learningRate: falling(2.5e-4, 5), beta: 0.3, perTask: 4 }), tasksPerStep },
-      { id: "supervised", method: supervised({ learningRate: falling(5e-4, 5) }), tasksPerStep: demonstrations },
-    ],
-    evaluation: { tasks: evaluationTasks, samples, seed: options.evaluationSeed ?? evaluationSeed },
-    chance,
-    options: { ...options, job: name },
-  };
+/** A job of one's own: what to learn, from what, and with which method. Sizes are defaults that `JobOptions` may change. */
+export interface JobDefinition {
+  readonly name: string;
+  /** With `symbols`, the vocabulary of the model. */
+  readonly environment: TextEnvironment;
+  /** Default: the environment's own check. */
+  readonly reward?: Reward<never>;
+  readonly model: Pick<TransformerConfig, "layers" | "width" | "heads"> & Partial<TransformerConfig>;
+  /** The longest prompt in tokens. */
+  readonly longestPrompt: number;
+  /** Supervised steps on the environment's demonstrations. Default: 128 examples a step, rate 4e-3. */
+  readonly warmUp: { readonly steps: number; readonly tasksPerStep?: number; readonly method?: DemonstrationMethod };
+  readonly method: Method;
+  readonly steps: number;
+  /** Default 16. */
+  readonly tasksPerStep?: number;
+  /** Other methods to compare with, by folder name. */
+  readonly rivals?: Readonly<Record<string, Method>>;
+  /** Default 500 tasks, 16 samples. */
+  readonly evaluation?: { readonly tasks?: number; readonly samples?: number };
+  readonly chance?: Job["chance"];
 }
 
 /**
- * The main job: CountDown with three numbers of 1 to 15, plus and minus. A transformer of 163,584 weights (3 layers, 64 wide) sees 700 steps of
- * 128 demonstrations (AdamW, rate 4e-3), then 250 steps of GRPO on 16 tasks x 16 answers (rate 5e-4, one on-policy update a step, no KL
- * term, advantage (r - mean) / (sample deviation + 1e-4), mean over an answer's tokens and then over answers).
+ * Makes a job: a function of a seed and, for reduced runs, of sizes. The default export of a configuration file of `guerdon train` is what
+ * this returns.
+ *
+ * @throws GuerdonError "usage" when the job is made and the environment has no symbols or no demonstrations
+ */
+export function defineJob(definition: JobDefinition): (options: JobOptions) => Job {
+  const { name, environment, reward, model, warmUp, chance = null } = definition;
+  return (options) => {
+    const { seed, layers = model.layers, width = model.width, warmUpSteps = warmUp.steps, steps = definition.steps } = options;
+    const { demonstrations = warmUp.tasksPerStep ?? 128, tasksPerStep = definition.tasksPerStep ?? 16 } = options;
+    const { evaluationTasks = definition.evaluation?.tasks ?? 500, samples = definition.evaluation?.samples ?? 16 } = options;
+    const { symbols, maxActions } = environment;
+    if (symbols === undefined) throw new GuerdonError("usage", `The environment "${environment.name}" has no symbols to make a model for.`);
+    if (environment.demonstrate === undefined)
+      throw new GuerdonError("usage", `The environment "${environment.name}" has no demonstrations to warm a model up with.`);
+    /** A method with its share of data. */
+    const contender = (id: string, method: Method): Contender =>
+      method.data === "demonstrations"
+        ? { id, method, tasksPerStep: demonstrations }
+        : { id, method: { ...method, groupSize: options.groupSize ?? method.groupSize }, tasksPerStep };
+    return {
+      name,
+      seed,
+      environment,
+      ...(reward && { reward }),
+      model: {
+        norm: "layer",
+        positions: "learned",
+        activation: "gelu",
+        tied: false,
+        vocabulary: symbols.length,
+        context: definition.longestPrompt + maxActions,
+        ...model,
+        layers,
+        width,
+      },
+      warmUp: {
+        method: warmUp.method ?? supervised({ learningRate: falling(4e-3, 20) }),
+        steps: warmUpSteps,
+        tasksPerStep: demonstrations,
+      },
+      contender: contender(folderName(definition.method.name), definition.method),
+      steps,
+      rivals: Object.entries(definition.rivals ?? {}).map(([id, method]) => contender(id, method)),
+      evaluation: { tasks: evaluationTasks, samples, seed: options.evaluationSeed ?? evaluationSeed },
+      chance,
+      options: { ...options, job: name },
+    };
+  };
+}
+
+/** "Dr.GRPO" -> "dr-grpo" */
+const folderName = (name: string): string => name.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-");
+
+/** What the two built-in jobs have in common. */
+const builtIn = ({ maxActions }: TextEnvironment): Pick<JobDefinition, "method" | "rivals"> => {
+  const learningRate = falling(5e-4, 5);
+  return {
+    method: grpo({ as: "paper", learningRate, scale: { ddof: 1, epsilon: 1e-4 }, kl: null }),
+    rivals: {
+      "dr-grpo": drGrpo({ learningRate, maxActions }),
+      raft: raft({ learningRate }),
+      "online-dpo": onlineDpo({ learningRate: falling(2.5e-4, 5), beta: 0.3, perTask: 4 }),
+      supervised: supervised({ learningRate }),
+    },
+  };
+};
+
+/**
+ * The main job: CountDown with three numbers of 1 to 15, plus and minus. A transformer of 163,584 weights (3 layers, 64 wide) sees 700
+ * steps of 128 demonstrations (AdamW, rate 4e-3), then 250 steps of GRPO on 16 tasks x 16 answers (rate 5e-4, one on-policy update a
+ * step, no KL term, advantage (r - mean) / (sample deviation + 1e-4), mean over an answer's tokens and then over answers).
  *
  * RLOO is not among the rivals: with one update a step and answers of one length its gradient is Dr.GRPO's times a constant, which Adam
  * removes.
  */
 export function countdownJob(options: JobOptions & CountdownOptions): Job {
-  const { count = 3 } = options;
   const environment = countdown(options);
-  // The numbers, "=", the target, ":".
-  const sizes = { layers: 3, warmUpSteps: 700, steps: 250, longestPrompt: count + 3 };
-  return job("countdown", environment, options, sizes, (tasks, rng) => chanceOfCountdown(tasks, rng, options));
+  return defineJob({
+    name: "countdown",
+    environment,
+    model: { layers: 3, width: 64, heads: 4 },
+    // The numbers, "=", the target, ":".
+    longestPrompt: (options.count ?? 3) + 3,
+    warmUp: { steps: 700 },
+    steps: 250,
+    ...builtIn(environment),
+    chance: (tasks, rng) => chanceOfCountdown(tasks, rng, options),
+  })(options);
 }
 
 /** Sorting six numbers of 0 to 19: 2 layers, 90 steps of demonstrations, 200 of GRPO; otherwise as `countdownJob`. */
 export function sortingJob(options: JobOptions & SortingOptions): Job {
-  const { count = 6 } = options;
-  return job("sorting", sorting(options), options, { layers: 2, warmUpSteps: 90, steps: 200, longestPrompt: count + 1 }, null);
+  const environment = sorting(options);
+  return defineJob({
+    name: "sorting",
+    environment,
+    model: { layers: 2, width: 64, heads: 4 },
+    longestPrompt: (options.count ?? 6) + 1,
+    warmUp: { steps: 90 },
+    steps: 200,
+    ...builtIn(environment),
+  })(options);
 }
 
 /** The built-in jobs by name. */
