@@ -45,9 +45,13 @@ export function look(table: Arr, ids: Arr): Arr {
   return matmul(oneHot(ids, rows.shape[0]!), rows);
 }
 
-/** x / sqrt(mean(x^2) + epsilon) x gain over the last axis (arXiv 1910.07467). */
+/**
+ * x / sqrt(mean(x^2) + epsilon) x gain over the last axis (arXiv 1910.07467). The divisor's inverse is taken before the axis comes back,
+ * which computes it once a row and not once a number.
+ */
 function rmsNorm(x: Arr, gain: Arr, epsilon: number): Arr {
-  return x.div(sqrt(square(x).mean(-1, true).add(epsilon))).mul(gain);
+  const scale = div(1, sqrt(square(x).mean(-1).add(epsilon)));
+  return x.mul(scale.reshape([...scale.shape, 1])).mul(gain);
 }
 
 /** The config's norm over the last axis, with the gain (and bias) called `name`. */
@@ -128,10 +132,10 @@ export function attention(q: Arr, k: Arr, v: Arr, mask: Arr): Arr {
     .add(mask);
   const weights = exp(scores.sub(stopGradient(scores.max(-1, true))));
   const mixed = matmul(weights.reshape([N, G, share * T, T]), v.transpose([0, 2, 1, 3])).reshape([N, G, share, T, size]);
-  const total = weights.sum(-1, true);
+  const scale = div(1, weights.sum(-1)).reshape([N, G, share, T, 1]);
   const ordered = (x: Arr, last: number) => x.transpose([0, 3, 1, 2, 4]).reshape([N, T, H, last]);
   return ordered(mixed, size)
-    .mul(div(1, ordered(total, 1)))
+    .mul(ordered(scale, 1))
     .reshape([N * T, H * size]);
 }
 
