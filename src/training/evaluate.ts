@@ -5,14 +5,14 @@ import type { Tokenizer } from "../policies/tokenizer.ts";
 import { fromEnvironment, type Coverage, type Reward } from "../rewards/index.ts";
 import { rollOut } from "../rollouts/index.ts";
 import type { Rollout } from "../rollouts/rollout.ts";
-import { majorityAtK, mean, meanInterval, passAtK, shareInterval, stream } from "../statistics/index.ts";
+import { majorityAtK, mean, meanInterval, passAtK, shareInterval, shuffled, stream } from "../statistics/index.ts";
 import type { Interval } from "../statistics/index.ts";
 import { grade } from "./grade.ts";
 import { distinctAnswers } from "./report.ts";
 import { throwIfAborted } from "./loop.ts";
 
 export interface EvaluateOptions {
-  /** Default 500. */
+  /** Default 500, or all where the environment lists fewer. */
   readonly tasks?: number;
   /** Answers to each task at temperature 1. Default 16. */
   readonly samples?: number;
@@ -60,9 +60,22 @@ export interface Evaluation {
 /** Streams of evaluations have names of their own, so that an evaluation in the middle of a run with the same seed draws other numbers. */
 const streams = { samples: -1, greedy: -2 } as const;
 
-/** The tasks of an evaluation, drawn from the environment's own distribution, with repetition. */
-export const evaluationTasks = (environment: TextEnvironment, split: Split, seed: number, count: number): TextTask[] =>
-  Array.from({ length: count }, (_, i) => environment.draw(split, stream(seed, "evaluation task", i)));
+/**
+ * The tasks of an evaluation. Where the environment lists its tasks, each at most once, in an order that the seed decides; else draws from
+ * the environment's own distribution, with repetition.
+ *
+ * @throws GuerdonError "input" when there are fewer than two
+ */
+export function evaluationTasks(environment: TextEnvironment, split: Split, seed: number, count: number): readonly TextTask[] {
+  const listed = environment.tasks?.(split);
+  if (listed === undefined) return Array.from({ length: count }, (_, i) => environment.draw(split, stream(seed, "evaluation task", i)));
+  if (listed.length < 2)
+    throw new GuerdonError(
+      "input",
+      `The environment "${environment.name}" has ${listed.length} ${split} tasks; an evaluation needs at least two.`,
+    );
+  return shuffled(listed, stream(seed, "evaluation order")).slice(0, count);
+}
 
 /**
  * Evaluates a policy: draws tasks, asks for one greedy answer and several at temperature 1 to each, scores them. The same seed gives the
@@ -74,13 +87,14 @@ export const evaluationTasks = (environment: TextEnvironment, split: Split, seed
 export async function evaluate(engine: Engine, environment: TextEnvironment, options: EvaluateOptions): Promise<Evaluation> {
   const { samples = 16, seed, split = "test", accept = 1, rows = 1024, onProgress, signal } = options;
   const reward = options.reward ?? fromEnvironment(environment);
-  const count = options.tasks ?? 500;
-  if (!Number.isInteger(count) || count < 2)
-    throw new GuerdonError("usage", `evaluate: tasks is ${count}; it must be a whole number of at least 2.`);
+  const wanted = options.tasks ?? 500;
+  if (!Number.isInteger(wanted) || wanted < 2)
+    throw new GuerdonError("usage", `evaluate: tasks is ${wanted}; it must be a whole number of at least 2.`);
   if (!Number.isInteger(samples) || samples < 1)
     throw new GuerdonError("usage", `evaluate: samples is ${samples}; it must be a whole number of at least 1.`);
   const began = performance.now();
-  const tasks = evaluationTasks(environment, split, seed, count);
+  const tasks = evaluationTasks(environment, split, seed, wanted);
+  const count = tasks.length;
   const total = count * (samples + 1);
   let done = 0;
 

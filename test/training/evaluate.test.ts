@@ -103,6 +103,18 @@ test("the seed decides the tasks; the size of a call decides nothing", async () 
   expect(await prompts(2, 1000)).not.toEqual(once);
 });
 
+test("listed tasks are evaluated once each, in an order that the seed decides", async () => {
+  const listed = Array.from({ length: 6 }, (_, i) => ({ id: `t${i}`, prompt: String(i), reference: "x" }));
+  const seen: string[] = [];
+  const { engine } = scripted((task, greedy) => (greedy && seen.push(task), "x"));
+  const withList = { ...environment, tasks: () => listed };
+  const e = await evaluate(engine, withList, { samples: 2, seed: 1 });
+  expect(e.tasks).toBe(6);
+  expect(seen.toSorted()).toEqual(["0", "1", "2", "3", "4", "5"]);
+  const alone = { ...environment, tasks: () => listed.slice(0, 1) };
+  await expect(evaluate(engine, alone, { samples: 2, seed: 1 })).rejects.toMatchObject({ code: "input" });
+});
+
 test("rows are asked for in calls of at most the given size", async () => {
   const { engine, calls } = scripted(mixed);
   await evaluate(engine, environment, { tasks: 10, samples: 4, seed: 1, rows: 16 });

@@ -2,7 +2,8 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { TextEnvironment } from "../../src/environments/index.ts";
+import { examples, klInReward, leaveOneOut } from "../../src/credit/index.ts";
+import { prompts, type TextEnvironment } from "../../src/environments/index.ts";
 import { objective } from "../../src/objectives/index.ts";
 import { reward, sum } from "../../src/rewards/index.ts";
 import {
@@ -14,6 +15,7 @@ import {
   supervised,
   train,
   type Method,
+  type RolloutMethod,
   type TrainOptions,
   type TrainReport,
 } from "../../src/training/index.ts";
@@ -199,6 +201,67 @@ describe("a run on disk that is interrupted goes on as if it had not been", () =
     });
   });
 });
+
+test("a listed environment goes on at its place in the list", async () => {
+  const rows = Array.from({ length: 9 }, (_, i) => ({
+    prompt: `${(i % 4) + 1} ${((i * 3) % 4) + 1} = ${i + 1} :`,
+    split: i < 7 ? "train" : "test",
+  }));
+  const listed = prompts(rows, { columns: { split: "split" }, maxActions: 4 });
+  const options = (engine: TinyEngine, name: string): TrainOptions => ({
+    ...small,
+    engine,
+    environment: listed,
+    directory: join(folder, name),
+    method: rloo({ groupSize: 2 }),
+    tasksPerStep: 3,
+    steps: 4,
+  });
+  const asked = (reports: TrainReport[]): string[] => reports.flatMap((r) => r.rollouts!.drawn.map((d) => d.rollout.task.id));
+  const whole = await withEngine((engine) => all(options(engine, "listed")));
+  expect(new Set(asked(whole).slice(0, 12)).size).toBe(6);
+  const first: TrainReport[] = [];
+  await withEngine(async (engine) => {
+    for await (const report of train(options(engine, "listed-cut"))) {
+      first.push(report);
+      if (report.index === 2) break;
+    }
+  });
+  const rest = await withEngine((engine) => all(options(engine, "listed-cut")));
+  expect(asked([...first, ...rest])).toEqual(asked(whole));
+});
+
+test("an environment that answers back: its tokens carry neither loss nor gap", () =>
+  withEngine(async (engine) => {
+    const talking: TextEnvironment = {
+      ...environment,
+      maxActions: 3,
+      respond: (_, turns) => (turns.length < 2 ? ", 1" : null),
+    };
+    // Answers end only where the model says so; a cut answer ends the conversation.
+    const often = { ...small, environment: talking, tasksPerStep: 16, reward: reward("length", ({ text }) => text.length) };
+    const [report] = await all({ ...often, engine, method: grpo({ as: "paper", groupSize: 16 }), steps: 1 });
+    const several = report!.rollouts!.drawn.filter(({ rollout }) => rollout.turns!.length === 3);
+    expect(several.length).toBeGreaterThan(0);
+    for (const { rollout } of several) expect([...rollout.mask].filter((m) => m === 0)).toHaveLength(2);
+    expect(report!.gap!.maximum).toBeLessThan(1e-4);
+    expect(report!.rollouts!.lengths.max).toBeLessThanOrEqual(6);
+  }));
+
+test("a part of a method is replaced, not a flag: the divergence as a part of the reward", () =>
+  withEngine(async (engine) => {
+    const method: RolloutMethod = {
+      ...rloo({ groupSize: 4 }),
+      creditNeedsReference: true,
+      credit(table) {
+        const penalised = klInReward(table, { coefficient: 0.1, policy: "behaviour" });
+        return examples(table, { advantage: leaveOneOut(penalised, table.keys.group) });
+      },
+    };
+    const reports = await all({ ...small, engine, method, steps: 2 });
+    expect(reports[0]!.kl).toBeLessThan(1e-9);
+    expect(reports[1]!.kl).toBeGreaterThan(0);
+  }));
 
 describe("a grade that cannot be given", () => {
   test("takes no part: the others are compared with each other, and it has no advantage", () =>
