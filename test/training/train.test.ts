@@ -20,6 +20,7 @@ import {
   type TrainReport,
 } from "../../src/training/index.ts";
 import { metricsOf } from "../../src/training/report.ts";
+import { expectNoLeak } from "../kit/leaks.ts";
 import { tinyCountdown, tinyEngine, type TinyEngine } from "./tiny.ts";
 
 const environment = tinyCountdown();
@@ -362,6 +363,19 @@ test("a run of a number of seconds ends when they are used", () =>
     const last = reports.at(-1)!;
     expect(used).toBeGreaterThanOrEqual(0.3);
     expect(used - last.seconds.preparing - last.seconds.updating).toBeLessThan(0.3);
+  }));
+
+test("a run leaves nothing on the device: steps of a method with a reference, and evaluations", () =>
+  withEngine(async (engine) => {
+    const run = (): Promise<TrainReport[]> =>
+      all({
+        ...small,
+        engine,
+        method: grpo({ as: "paper", groupSize: 4, epochs: 2 }),
+        steps: 2,
+        evaluation: { every: 2, tasks: 4, samples: 2, seed: 1 },
+      });
+    await expectNoLeak(run, 3, 2);
   }));
 
 describe("options that do not fit are refused", () => {
