@@ -47,6 +47,7 @@ export function hostEngine<X>(options: HostEngineOptions<X>): HostEngine<X> {
   const gradient = like();
   let pending = false;
 
+  const owner = { engine: "host", family: policy.family, frozen: "" };
   const names = Object.keys(parameters);
   const clear = (): void => {
     for (const name of names) gradient[name]!.fill(0);
@@ -129,11 +130,11 @@ export function hostEngine<X>(options: HostEngineOptions<X>): HostEngine<X> {
         tensors[`first/${name}`] = words(first[name]!, shapes[name]!);
         tensors[`second/${name}`] = words(second[name]!, shapes[name]!);
       }
-      return engineSnapshot("host", policy.family, { weightsVersion, optimizerStep }, tensors);
+      return engineSnapshot(owner, { weightsVersion, optimizerStep }, tensors);
     },
 
     async restore(snapshot) {
-      const counters = countersOf(snapshot, "host", policy.family);
+      const counters = countersOf(snapshot, owner);
       const loaded = names.flatMap((name) =>
         (
           [

@@ -7,7 +7,7 @@ import type { Engine, Reader } from "./engine.ts";
 import { disposeAll, programs, retainAll } from "./programs.ts";
 import type { Moments, Tensors, Weights } from "./programs.ts";
 import { toRollouts } from "./rollouts.ts";
-import { countersOf, engineSnapshot } from "./snapshots.ts";
+import { countersOf, engineSnapshot, fingerprint } from "./snapshots.ts";
 
 export interface LocalOptions<X> {
   readonly policy: Policy<X>;
@@ -40,8 +40,8 @@ let engines = 0;
  * (`chunks`); each chunk is one call of a compiled program, so memory is set by the chunk and not by the batch. The optimizer is AdamW with
  * global-norm clipping; weight decay touches matrices only; frozen parameters have neither gradient nor moments.
  *
- * Calls are carried out one at a time, in the order made. `snapshot` holds trainable parameters, moments and counters, not frozen
- * parameters: restore it into an engine made from the same model.
+ * Calls are carried out one at a time, in the order made. `snapshot` holds trainable parameters, moments and counters, and of
+ * frozen parameters only a fingerprint: restore it into an engine made from the same model.
  *
  * @throws GuerdonError "usage" for an unknown output, gradients of wrong length, or an update without a gradient; "non-finite" when the
  *   gradient is not finite: the update is refused, parameters and optimizer stay as they were, the gradient is cleared
@@ -89,6 +89,13 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
     if (disposed) throw new GuerdonError("usage", `${engine.id} was disposed.`);
   };
   const who = "This engine";
+  let frozen: string | null = null;
+  /** The fingerprint is computed once: frozen parameters never change. */
+  const owner = async () => ({
+    engine: "local",
+    family: policy.family,
+    frozen: (frozen ??= fingerprint(await readAll(weights.frozen))),
+  });
   const clear = (): void => {
     if (gradient) disposeAll(gradient);
     gradient = null;
@@ -201,13 +208,13 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
         if (gradient) throw pendingGradient(engine.id);
         const tensors: Record<string, HostTensor> = {};
         for (const [kind, part] of parts()) for (const [name, t] of Object.entries(await readAll(part))) tensors[`${kind}/${name}`] = t;
-        return engineSnapshot("local", policy.family, { weightsVersion, optimizerStep }, tensors);
+        return engineSnapshot(await owner(), { weightsVersion, optimizerStep }, tensors);
       }),
 
     restore: (snapshot) =>
       inTurn(async () => {
         alive();
-        const counters = countersOf(snapshot, "local", policy.family);
+        const counters = countersOf(snapshot, await owner());
         const host = parts().map(([kind, part]) =>
           Object.entries(part).map(([name, t]) => [name, tensorOf(snapshot, `${kind}/${name}`, t.shape)] as const),
         );

@@ -212,6 +212,15 @@ describe("local engine", () => {
     engine.dispose();
   });
 
+  it("refuses a snapshot of an adapter that was trained on other frozen weights", async () => {
+    const policy = keep(decoder(true));
+    const [one, same, other] = await Promise.all([3, 3, 4].map((seed) => localEngine({ policy, seed })));
+    const saved = await one!.snapshot();
+    await same!.restore(saved);
+    await expect(other!.restore(saved)).rejects.toThrow(/other frozen weights/);
+    for (const engine of [one, same, other]) engine!.dispose();
+  });
+
   it("frees everything on dispose, readers when they are disposed", async () => {
     const policy = keep(mlp({ observations: 4, actions: { kind: "gaussian", size: 2 }, hidden: [64, 64] }));
     const row = { observations: new Float32Array(8), actions: new Float32Array(4) };
