@@ -1,60 +1,63 @@
-import type { Evaluation } from "../training/evaluate.ts";
+import type { Measured } from "../training/job.ts";
 import { table } from "./table.ts";
 
-/** .875 as ".875"; shares of 1 stay "1.000". */
+/** A share with three digits. */
 export const share = (value: number): string => value.toFixed(3);
 
 const points = (from: number, to: number): string => {
   const difference = Math.round((to - from) * 1000) / 10;
-  return `${difference > 0 ? "+" : ""}${difference.toFixed(1)}`;
+  return difference === 0 ? "0.0" : `${difference > 0 ? "+" : ""}${difference.toFixed(1)}`;
 };
 
-/** What is measured, by its name for people. */
-const measured: readonly {
-  readonly name: (e: Evaluation) => string;
-  readonly value: (e: Evaluation) => number;
-  readonly isShare: boolean;
-}[] = [
-  { name: () => "pass@1: an answer drawn at temperature 1 is right", value: (e) => e.pass1.estimate, isShare: true },
-  { name: () => "greedy: the most likely answer is right", value: (e) => e.greedy.estimate, isShare: true },
-  {
-    name: (e) => `pass@${e.samples}: one of ${e.samples} answers is right`,
-    value: (e) => e.passAt.at(-1)?.value.estimate ?? NaN,
-    isShare: true,
-  },
-  { name: (e) => `majority of ${e.samples}: the most frequent answer is right`, value: (e) => e.majority.estimate, isShare: true },
-  { name: (e) => `different answers among ${e.samples}`, value: (e) => e.distinct, isShare: false },
+type Line = readonly [name: string, value: (measured: Measured) => number];
+
+const shares = (samples: number): readonly Line[] => [
+  ["pass@1    an answer drawn at temperature 1 is right", ({ pass1 }) => pass1],
+  ["greedy    the most likely answer is right", ({ greedy }) => greedy],
+  [`pass@${samples}`.padEnd(10) + `one of ${samples} answers is right`, ({ passN }) => passN],
+  ["majority".padEnd(10) + `the most frequent of ${samples} answers is right`, ({ majorityN }) => majorityN],
 ];
 
-/** One evaluation, or two with what changed, as a table; `chance` is what random play scores. */
-export function evaluationTable(after: Evaluation, before: Evaluation | null, chance: number | null): string {
-  const text = (value: number, isShare: boolean) => (Number.isNaN(value) ? "-" : isShare ? share(value) : value.toFixed(1));
-  const rows = measured.map(({ name, value, isShare }) => {
-    const now = value(after);
-    if (before === null) return [name(after), text(now, isShare)];
-    const then = value(before);
-    return [name(after), text(then, isShare), text(now, isShare), isShare ? points(then, now) : (now - then).toFixed(1)];
-  });
-  if (chance !== null) rows.push(["chance: random legal moves", share(chance), ...(before === null ? [] : [share(chance), "0.0"])]);
-  const heads =
-    before === null ? [`${after.tasks} held-out tasks`, "share"] : [`${after.tasks} held-out tasks`, "before", "after", "points"];
-  return table(heads, rows);
+/** Before and after training, with the difference in points, and what chance would get. */
+export function beforeAndAfter(before: Measured, after: Measured, chance: number | null): string {
+  const rows: (string | number)[][] = shares(after.samples).map(([name, value]) => [
+    name,
+    share(value(before)),
+    share(value(after)),
+    points(value(before), value(after)),
+  ]);
+  rows.push([`different answers among ${after.samples}`, before.distinct.toFixed(1), after.distinct.toFixed(1), "-"]);
+  if (chance !== null) rows.push(["chance    legal moves at random", share(chance), share(chance), "-"]);
+  return table([`share of ${after.tasks} held-out tasks`, "before", "after", "points"], rows);
 }
 
-/** What more samples buy, when something can tell a right answer: pass@k by k. */
-export function samplesTable(evaluations: readonly (readonly [name: string, evaluation: Evaluation])[]): string {
-  const ks = [...new Set(evaluations.flatMap(([, e]) => e.passAt.map(({ k }) => k)))].sort((a, b) => a - b);
+/** One evaluation as a table, with 95 % intervals. */
+export function evaluationTable(measured: Measured, chance: number | null): string {
+  const { intervals } = measured;
+  const ranges = [intervals.pass1, intervals.greedy, intervals.passN, intervals.majorityN];
+  const rows: (string | number)[][] = shares(measured.samples).map(([name, value], i) => [
+    name,
+    share(value(measured)),
+    ranges[i]!.map(share).join(" to "),
+  ]);
+  rows.push([`different answers among ${measured.samples}`, measured.distinct.toFixed(1), ""]);
+  if (chance !== null) rows.push(["chance    legal moves at random", share(chance), ""]);
+  return table([`share of ${measured.tasks} held-out tasks`, "value", "95 % interval"], rows);
+}
+
+/** What more samples buy where something can tell a right answer: pass@k by k. */
+export function samplesTable(rows: readonly (readonly [name: string, measured: Measured])[]): string {
+  const ks = [...new Set(rows.flatMap(([, { passAt }]) => passAt.map(([k]) => k)))].sort((a, b) => a - b);
   return table(
     ["answers a task", ...ks.map(String)],
-    evaluations.map(([name, e]) => [
+    rows.map(([name, { passAt }]) => [
       name,
-      ...ks.map((k) => e.passAt.find((p) => p.k === k)).map((p) => (p === undefined ? "-" : share(p.value.estimate))),
+      ...ks.map((k) => passAt.find(([own]) => own === k)).map((found) => (found === undefined ? "-" : share(found[1]))),
     ]),
   );
 }
 
-/** "pass@1 .875 (.861 to .889)": the line that says how sure a number is. */
-export const withInterval = (
-  name: string,
-  { estimate, low, high }: { readonly estimate: number; readonly low: number; readonly high: number },
-): string => `${name} ${share(estimate)} (95 %: ${share(low)} to ${share(high)})`;
+/** One line for the moment. */
+export function inShort({ pass1, greedy, samples, passN }: Measured, chance: number | null): string {
+  return `pass@1 ${share(pass1)}   greedy ${share(greedy)}   pass@${samples} ${share(passN)}${chance === null ? "" : `   (chance ${share(chance)})`}`;
+}

@@ -1,5 +1,9 @@
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { readFileSync } from "node:fs";
+import type { BenchOptions } from "./commands/bench.ts";
+import type { EvalCommand } from "./commands/eval.ts";
+import type { SampleCommand } from "./commands/sample.ts";
+import type { TrainCommand } from "./commands/train.ts";
 import { explain } from "./failure.ts";
 import { screen, type Screen } from "./screen.ts";
 
@@ -74,7 +78,7 @@ function build(finish: (outcome: Outcome) => void): Command {
         "train train.config.ts --steps 50",
       ),
     )
-    .action(action(async (s, job: string, options: object) => (await import("./commands/train.ts")).train(s, job, options)));
+    .action(action(async (s, job: string, options: TrainCommand) => (await import("./commands/train.ts")).train(s, job, options)));
 
   program
     .command("resume")
@@ -83,7 +87,7 @@ function build(finish: (outcome: Outcome) => void): Command {
     .option("--threads <n>", "processor threads", whole(1))
     .option(...json)
     .addHelpText("after", examples("resume runs/countdown-0"))
-    .action(action(async (s, run: string, options: object) => (await import("./commands/train.ts")).resume(s, run, options)));
+    .action(action(async (s, run: string, options: { threads?: number }) => (await import("./commands/train.ts")).resume(s, run, options)));
 
   program
     .command("eval")
@@ -99,7 +103,7 @@ function build(finish: (outcome: Outcome) => void): Command {
     .option(...json)
     .addHelpText("after", examples("eval runs/countdown-0", "eval runs/countdown-0 --tasks 100 --fail-under 0.5 --json"))
     .action(
-      action(async (s, run: string, environment: string | undefined, options: object) =>
+      action(async (s, run: string, environment: string | undefined, options: EvalCommand) =>
         (await import("./commands/eval.ts")).evaluateRun(s, run, environment, options),
       ),
     );
@@ -127,7 +131,7 @@ function build(finish: (outcome: Outcome) => void): Command {
       ),
     )
     .action(
-      action(async (s, run: string, prompt: string | undefined, options: object) =>
+      action(async (s, run: string, prompt: string | undefined, options: SampleCommand) =>
         (await import("./commands/sample.ts")).sample(s, run, prompt, options),
       ),
     );
@@ -144,19 +148,19 @@ function build(finish: (outcome: Outcome) => void): Command {
     .command("show")
     .description("a run's settings, curve, evaluations and notes")
     .argument("<run>", "folder of the run")
-    .option("--metric <name>", "metric of the curve", "reward/mean")
+    .option("--metric <name>", "metric of the curve (default: reward/mean, else loss)")
     .option(...json)
     .addHelpText("after", examples("runs show runs/countdown-0", "runs show runs/countdown-0 --metric entropy"))
-    .action(action(async (s, run: string, options: { metric: string }) => (await import("./commands/runs.ts")).show(s, run, options)));
+    .action(action(async (s, run: string, options: { metric?: string }) => (await import("./commands/runs.ts")).show(s, run, options)));
   runs
     .command("compare")
     .description("curves of several runs in one plot, and where their settings differ")
     .argument("<runs...>", "folders of runs")
-    .option("--metric <name>", "metric of the curves", "reward/mean")
+    .option("--metric <name>", "metric of the curves (default: reward/mean, else loss)")
     .option(...json)
     .addHelpText("after", examples("runs compare runs/countdown-0 runs/countdown-1"))
     .action(
-      action(async (s, folders: string[], options: { metric: string }) =>
+      action(async (s, folders: string[], options: { metric?: string }) =>
         (await import("./commands/runs.ts")).compare(s, folders, options),
       ),
     );
@@ -198,11 +202,14 @@ function build(finish: (outcome: Outcome) => void): Command {
     .argument("[what]", "main-job: train countdown over seeds and write results/main-job.json")
     .option("--tiny", "tiny shapes, to see that it works; writes nothing")
     .option("--seeds <n>", "number of seeds (main-job)", whole(1))
-    .option("--first <n>", "first seed (main-job)", whole(0))
+    .option("--first <n>", "first seed (main-job; default 100)", whole(0))
+    .option("--compare", "also train other methods under equal time, for the first seed (main-job)")
     .option("--threads <n>", "processor threads", whole(1))
     .option(...json)
     .addHelpText("after", examples("bench", "bench main-job --seeds 3"))
-    .action(action(async (s, what: string | undefined, options: object) => (await import("./commands/bench.ts")).bench(s, what, options)));
+    .action(
+      action(async (s, what: string | undefined, options: BenchOptions) => (await import("./commands/bench.ts")).bench(s, what, options)),
+    );
 
   return program;
 }

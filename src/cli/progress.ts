@@ -3,8 +3,8 @@ import { duration, short, type Screen } from "./screen.ts";
 export interface ProgressOptions {
   readonly name: string;
   readonly total: number;
-  /** Steps done before this process began. */
-  readonly from?: number;
+  /** What is counted; default "steps". */
+  readonly unit?: string;
   /** Seconds between plain lines where stderr is not a terminal. */
   readonly every?: number;
   /** Milliseconds from any origin. */
@@ -24,22 +24,19 @@ export function progress(
   screen: Screen,
   options: ProgressOptions,
 ): (done: number, shown?: Readonly<Record<string, number | null>>) => void {
-  const { name, total, from = 0, every = 10, clock = () => performance.now() } = options;
-  const marks: [number, number][] = [[from, clock()]];
+  const { name, total, unit = "steps", every = 10, clock = () => performance.now() } = options;
+  const marks: [number, number][] = [];
   let said = -Infinity;
   return (done, shown = {}) => {
     const now = clock();
     marks.push([done, now]);
     if (marks.length > window) marks.shift();
     const [steps, milliseconds] = [done - marks[0]![0], now - marks[0]![1]];
-    const rate = milliseconds > 0 ? (steps * 1000) / milliseconds : 0;
-    const left = rate > 0 && done < total ? `${duration((total - done) / rate)} left` : "";
-    const facts = [
-      `${done}/${total}`,
-      `${rate.toFixed(rate < 10 ? 1 : 0)} steps/s`,
-      left,
-      ...Object.entries(shown).map(([key, value]) => `${key} ${short(value)}`),
-    ];
+    // The first step says nothing about the rate: it compiled programs, and its beginning was not seen.
+    const rate = milliseconds > 0 ? (steps * 1000) / milliseconds : null;
+    const speed = rate === null ? "" : `${rate.toFixed(rate < 10 ? 1 : 0)} ${unit}/s`;
+    const left = rate !== null && done < total ? `${duration((total - done) / rate)} left` : "";
+    const facts = [`${done}/${total}`, speed, left, ...Object.entries(shown).map(([key, value]) => `${key} ${short(value)}`)];
     const line = facts.filter((fact) => fact !== "").join("  ");
     if (screen.live) {
       const width = 20;

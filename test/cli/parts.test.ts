@@ -87,7 +87,7 @@ test("progress: plain lines now and then where nobody looks on, with rate and ti
     report(done, { reward: done / 30 });
   }
   expect(said).toEqual([
-    "  train 1/30  1.0 steps/s  29 s left  reward 0.03333",
+    "  train 1/30  reward 0.03333",
     "  train 11/30  1.0 steps/s  19 s left  reward 0.3667",
     "  train 21/30  1.0 steps/s  9 s left  reward 0.7",
     "  train 30/30  1.0 steps/s  reward 1",

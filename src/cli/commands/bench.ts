@@ -17,6 +17,7 @@ export interface BenchOptions {
   readonly seeds?: number;
   readonly first?: number;
   readonly threads?: number;
+  readonly compare?: boolean;
 }
 
 /** `guerdon bench`: exit status 1 when a measurement misses its limit. */

@@ -1,18 +1,50 @@
 import { existsSync } from "node:fs";
+import { join, normalize } from "node:path";
 import { GuerdonError } from "../../error.ts";
 import type { Json } from "../../statistics/snapshot.ts";
+import type { Measured } from "../../training/job.ts";
+import type { MetricsRow } from "../../training/run-folder.ts";
 import { exportFormats, exportRuns, type ExportFormat } from "../../training/runs/export.ts";
 import { curve, readMetrics, readRollouts, readRun, runFolders, type RunSummary } from "../../training/runs/read.ts";
-import type { MetricsRow } from "../../training/run-folder.ts";
 import { runFolder } from "../folders.ts";
+import { command } from "../jobs.ts";
 import { plot } from "../plot.ts";
 import { short, type Screen } from "../screen.ts";
+import { flatten } from "../settings.ts";
 import { didYouMean } from "../suggest.ts";
 import { table } from "../table.ts";
 
+/** A run with the name that tells it from its neighbours: "countdown-0/grpo". */
+interface NamedRun extends RunSummary {
+  readonly title: string;
+}
+
+const named = (directory: string): NamedRun => ({
+  ...readRun(directory),
+  title: normalize(directory)
+    .replace(/^runs[/\\]/, "")
+    .replaceAll("\\", "/"),
+});
+
+/** The runs that a folder stands for: itself, or the parts of a job. */
+function runsIn(given: string): NamedRun[] {
+  const path = runFolder(given);
+  const found = runFolders(path);
+  if (found.length === 0) throw new GuerdonError("input", `${path} holds no run. See \`${command} runs list\``);
+  return found.map(named);
+}
+
+/** The held-out numbers of a run: those of its end, where it has been measured, else the last ones on its way. */
+function heldOut(run: RunSummary): Readonly<Record<string, number | null>> {
+  const measured = (run.results as { readonly part?: { readonly measured?: Measured } } | null)?.part?.measured;
+  if (measured === undefined) return run.evaluation;
+  const { pass1, greedy, passN, majorityN, samples, distinct } = measured;
+  return { ...run.evaluation, pass1, greedy, [`pass${samples}`]: passN, [`majority${samples}`]: majorityN, distinct };
+}
+
 /** What --json shows of a run. */
-const summaryJson = (run: RunSummary) => ({
-  name: run.name,
+const summaryJson = (run: NamedRun) => ({
+  name: run.title,
   directory: run.directory,
   state: run.state,
   message: run.message,
@@ -20,39 +52,41 @@ const summaryJson = (run: RunSummary) => ({
   started: run.manifest.started,
   seed: run.manifest.seed,
   last: run.last,
-  evaluation: run.evaluation,
+  heldOut: heldOut(run),
   checkpoints: run.checkpoints,
   best: run.best,
 });
 
+function listTable(runs: readonly NamedRun[]): string {
+  const rows = runs.map((run) => {
+    const { pass1, greedy } = heldOut(run);
+    return [
+      run.title,
+      run.state,
+      run.step,
+      short(run.last["reward/mean"] ?? run.last["reward"]),
+      short(pass1),
+      short(greedy),
+      run.manifest.started.slice(0, 16).replace("T", " "),
+    ];
+  });
+  return table(["run", "state", "step", "reward", "pass@1", "greedy", "started"], rows);
+}
+
 /** `guerdon runs list` */
 export async function list(screen: Screen, folder: string): Promise<void> {
-  const runs = runFolders(folder).map((path) => readRun(path));
-  if (runs.length === 0) screen.say(`No runs in ${folder}. Start one: guerdon train countdown`);
-  if (runs.length === 0 && !screen.json) return;
-  const rows = runs.map((run) => [
-    run.directory,
-    run.state,
-    run.step,
-    short(run.last["reward/mean"]),
-    short(run.evaluation["pass1"]),
-    run.manifest.started.slice(0, 16).replace("T", " "),
-  ]);
-  screen.result(table(["run", "state", "step", "reward", "pass@1", "started"], rows), { runs: runs.map(summaryJson) });
+  const runs = runFolders(folder).map(named);
+  if (runs.length === 0) screen.say(`No runs in ${folder}. Start one: ${command} train countdown`);
+  if (runs.length > 0 || screen.json) screen.result(runs.length > 0 ? listTable(runs) : "", { runs: runs.map(summaryJson) });
 }
 
-/** Metric names of some rows, for the error about a name that is not there. */
-function checkMetric(metric: string, runs: readonly { readonly name: string; readonly rows: readonly MetricsRow[] }[]): void {
-  const names = [...new Set(runs.flatMap(({ rows }) => rows.flatMap((row) => Object.keys(row.values))))];
-  if (names.length > 0 && !names.includes(metric))
-    throw new GuerdonError("usage", `no run has the metric ${metric}.${didYouMean(metric, names)} There are: ${names.join(", ")}`);
-}
-
-/** `a.b: value` lines of nested settings. */
-export function flatten(value: Json, path = ""): [string, string][] {
-  if (typeof value !== "object" || value === null) return [[path, String(value)]];
-  if (Array.isArray(value)) return [[path, JSON.stringify(value)]];
-  return Object.entries(value).flatMap(([key, inner]) => flatten(inner, path === "" ? key : `${path}.${key}`));
+/** The metric that was asked for, or the usual one. The error about a name that no run has lists those that they have. */
+function metricOf(asked: string | undefined, runs: readonly (readonly MetricsRow[])[]): string {
+  const names = [...new Set(runs.flatMap((rows) => rows.filter((row) => row.kind === "step").flatMap((row) => Object.keys(row.values))))];
+  if (asked === undefined) return ["reward/mean", "reward", "loss"].find((name) => names.includes(name)) ?? "loss";
+  if (names.length > 0 && !names.includes(asked))
+    throw new GuerdonError("usage", `no run has the metric ${asked}.${didYouMean(asked, names)} There are: ${names.join(", ")}`);
+  return asked;
 }
 
 const aligned = (pairs: readonly (readonly [string, string])[]): string => {
@@ -60,21 +94,28 @@ const aligned = (pairs: readonly (readonly [string, string])[]): string => {
   return pairs.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`).join("\n");
 };
 
-/** `guerdon runs show` */
-export async function show(screen: Screen, given: string, { metric }: { readonly metric: string }): Promise<void> {
-  const run = readRun(runFolder(given));
+/** `guerdon runs show`: a run, or the parts of a job and the newest of them. */
+export async function show(screen: Screen, given: string, options: { readonly metric?: string }): Promise<void> {
+  const runs = runsIn(given);
+  const run = runs.toSorted((a, b) => a.manifest.started.localeCompare(b.manifest.started)).at(-1)!;
   const rows = readMetrics(run.directory);
-  checkMetric(metric, [{ name: run.name, rows }]);
+  const metric = metricOf(options.metric, [rows]);
   const points = curve(rows, metric);
   const notes = rows.filter((row) => row.kind === "note").map((row) => `step ${row.step}: ${row.text ?? ""}`);
   const evaluations = rows.filter((row) => row.kind === "evaluation");
+  const measured = heldOut(run);
   const bold = (text: string) => screen.resultStyle("bold", text);
+  const { manifest } = run;
   const parts = [
-    `${bold(run.name)}  ${run.state}, step ${run.step}${run.message === null ? "" : `: ${run.message}`}`,
-    bold("settings") + "\n" + aligned(flatten(run.manifest.configuration)),
+    ...(runs.length > 1 ? [listTable(runs)] : []),
+    `${bold(run.title)}  ${run.state}, step ${run.step}${run.message === null ? "" : `: ${run.message}`}`,
+    bold("settings") + "\n" + aligned(flatten(manifest.configuration)),
     bold("machine") +
       "\n" +
-      aligned([["device", `${run.manifest.device}, ${run.manifest.threads} threads`], ...flatten(run.manifest.machine as unknown as Json)]),
+      aligned([
+        ["device", `${manifest.device}, ${manifest.threads} ${manifest.threads === 1 ? "thread" : "threads"}`],
+        ...flatten(manifest.machine as unknown as Json),
+      ]),
   ];
   if (points.length > 0)
     parts.push(bold(metric) + "\n" + plot([{ name: metric, points }], { width: Math.min(72, screen.width - 12), height: 8 }).join("\n"));
@@ -89,6 +130,8 @@ export async function show(screen: Screen, given: string, { metric }: { readonly
         ),
     );
   }
+  if (Object.keys(measured).length > 0)
+    parts.push(bold("held out") + "\n" + aligned(Object.entries(measured).map(([name, value]) => [name, short(value)])));
   if (notes.length > 0) parts.push(bold("notes") + "\n" + notes.map((note) => `  ${note}`).join("\n"));
   const last = readRollouts(run.directory).slice(-3);
   if (last.length > 0)
@@ -102,8 +145,9 @@ export async function show(screen: Screen, given: string, { metric }: { readonly
   );
   screen.result(parts.join("\n\n"), {
     ...summaryJson(run),
-    configuration: run.manifest.configuration,
-    machine: run.manifest.machine,
+    ...(runs.length > 1 ? { parts: runs.map(summaryJson) } : {}),
+    configuration: manifest.configuration,
+    machine: manifest.machine,
     metric: { name: metric, points },
     evaluations,
     notes,
@@ -112,26 +156,28 @@ export async function show(screen: Screen, given: string, { metric }: { readonly
 }
 
 /** `guerdon runs compare` */
-export async function compare(screen: Screen, given: readonly string[], { metric }: { readonly metric: string }): Promise<void> {
-  const runs = given.map((path) => readRun(runFolder(path)));
-  const rows = runs.map((run) => ({ name: run.name, rows: readMetrics(run.directory) }));
-  checkMetric(metric, rows);
-  const series = rows.map(({ name, rows: own }) => ({ name, points: curve(own, metric) }));
+export async function compare(screen: Screen, given: readonly string[], options: { readonly metric?: string }): Promise<void> {
+  const runs = given.flatMap(runsIn);
+  const rows = runs.map((run) => readMetrics(run.directory));
+  const metric = metricOf(options.metric, rows);
+  const series = runs.map(({ title }, i) => ({ name: title, points: curve(rows[i]!, metric) }));
   const settings = runs.map((run) => new Map(flatten(run.manifest.configuration)));
   const differing = [...new Set(settings.flatMap((map) => [...map.keys()]))].filter(
     (key) => new Set(settings.map((map) => map.get(key))).size > 1,
   );
-  const measured = [...new Set(runs.flatMap((run) => Object.keys(run.evaluation)))];
+  const measured = runs.map(heldOut);
+  const names = [...new Set(measured.flatMap((one) => Object.keys(one)))];
+  const drawn = plot(series, { width: Math.min(72, screen.width - 12), height: 12 });
   const text = [
-    `${screen.resultStyle("bold", metric)}\n${plot(series, { width: Math.min(72, screen.width - 12), height: 12 }).join("\n")}`,
+    ...(drawn.length > 0 ? [`${screen.resultStyle("bold", metric)}\n${drawn.join("\n")}`] : []),
     table(
-      ["run", "state", "step", metric, ...measured],
-      runs.map((run) => [run.name, run.state, run.step, short(run.last[metric]), ...measured.map((name) => short(run.evaluation[name]))]),
+      ["run", "state", "step", metric, ...names],
+      runs.map((run, i) => [run.title, run.state, run.step, short(run.last[metric]), ...names.map((name) => short(measured[i]![name]))]),
     ),
-    ...(differing.length > 0 && runs.length > 1
+    ...(differing.length > 0
       ? [
           table(
-            ["setting", ...runs.map((run) => run.name)],
+            ["setting", ...runs.map(({ title }) => title)],
             differing.map((key) => [key, ...settings.map((map) => map.get(key) ?? "-")]),
           ),
         ]
@@ -152,8 +198,14 @@ export async function exportTo(
 ): Promise<void> {
   if (!exportFormats.includes(to as ExportFormat))
     throw new GuerdonError("usage", `--to ${to}: it must be one of ${exportFormats.join(", ")}.${didYouMean(to, exportFormats)}`);
-  if (to !== "tensorboard" && existsSync(out)) throw new GuerdonError("input", `${out} exists already: choose another name or remove it`);
-  const runs = given.map((path) => readRun(runFolder(path)));
-  const written = await exportRuns(runs, to as ExportFormat, out);
+  const runs = given.flatMap(runsIn);
+  const targets = to === "tensorboard" ? runs.map(({ title }) => join(out, title)) : [out];
+  const there = targets.filter((path) => existsSync(path));
+  if (there.length > 0) throw new GuerdonError("input", `${there.join(", ")} exists already: choose another name or remove it`);
+  const written = await exportRuns(
+    runs.map(({ title, directory }) => ({ name: title, directory })),
+    to as ExportFormat,
+    out,
+  );
   screen.result(written.join("\n"), { written });
 }

@@ -24,6 +24,7 @@ export interface Files {
   read(path: string): Uint8Array;
   /** Length in bytes; null where there is no such file. */
   size(path: string): number | null;
+  isFolder(path: string): boolean;
   /** Names in a folder, sorted; none where there is no such folder. */
   list(path: string): string[];
 }
@@ -114,6 +115,7 @@ export const diskFiles: Files = {
   remove: (path) => attempt("remove", path, () => fs.rmSync(path, { recursive: true, force: true })),
   read: (path) => attempt("read", path, () => fs.readFileSync(path)),
   size: (path) => ifThere("read", path, null, () => fs.statSync(path).size),
+  isFolder: (path) => ifThere("read", path, false, () => fs.statSync(path).isDirectory()),
   list: (path) => ifThere("read", path, [], () => fs.readdirSync(path).sort()),
 };
 

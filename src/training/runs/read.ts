@@ -83,9 +83,9 @@ export function readRun(directory: string, files: Files = diskFiles): RunSummary
   };
 }
 
-/** The folders directly under `folder` that are runs, in the order of their names. */
-export const runFolders = (folder: string, files: Files = diskFiles): string[] =>
-  files
-    .list(folder)
-    .map((name) => join(folder, name))
-    .filter((path) => files.size(join(path, "run.json")) !== null);
+/** The folders that are runs, in and below `folder` (a job's folder holds a run for each of its parts), in the order of their names. */
+export function runFolders(folder: string, files: Files = diskFiles, depth = 3): string[] {
+  const names = files.isFolder(folder) ? files.list(folder) : [];
+  if (names.includes("run.json")) return [folder];
+  return depth === 0 ? [] : names.flatMap((name) => runFolders(join(folder, name), files, depth - 1));
+}

@@ -1,0 +1,56 @@
+import { GuerdonError } from "../../error.ts";
+import { evaluate } from "../../training/index.ts";
+import { chanceOf, summary } from "../../training/job.ts";
+import { evaluationTable, samplesTable, share } from "../evaluation.ts";
+import { interruptible } from "../interrupt.ts";
+import { environmentBy, loadPolicy } from "../policies.ts";
+import { progress } from "../progress.ts";
+import type { Screen } from "../screen.ts";
+
+export interface EvalCommand {
+  readonly tasks?: number;
+  readonly samples?: number;
+  readonly seed?: number;
+  readonly checkpoint: string;
+  readonly failUnder?: number;
+  readonly threads?: number;
+}
+
+/** `guerdon eval`: exit status 1 when pass@1 is below --fail-under. */
+export async function evaluateRun(
+  screen: Screen,
+  given: string,
+  environmentName: string | undefined,
+  options: EvalCommand,
+): Promise<number> {
+  const { name, engine, tokenizer, job } = await loadPolicy(given, options);
+  try {
+    const environment = environmentName === undefined ? job?.environment : await environmentBy(environmentName);
+    if (environment === undefined)
+      throw new GuerdonError(
+        "usage",
+        `${given} is a model's folder: say on what to measure it, for instance a JSONL file with prompt and reference`,
+      );
+    const { tasks = 500, samples = 16, seed } = { ...job?.evaluation, ...options };
+    const setting = { tasks, samples, seed: seed ?? 0 };
+    screen.say(`${name} on ${tasks} held-out tasks of ${environment.name}, ${samples} answers each and a greedy one`);
+    const report = progress(screen, { name: "answers", total: tasks * (samples + 1), unit: "answers" });
+    const evaluation = await interruptible(screen, (signal) =>
+      evaluate(engine, environment, { ...setting, tokenizer, signal, onProgress: ({ done }) => report(done) }),
+    );
+    const chance = job !== null && environmentName === undefined ? chanceOf({ ...job, evaluation: setting }) : null;
+    const measured = summary(evaluation);
+    screen.result([evaluationTable(measured, chance), "", samplesTable([["pass@k", measured]])].join("\n"), {
+      policy: name,
+      environment: environment.name,
+      chance,
+      evaluation,
+    });
+    const { failUnder } = options;
+    if (failUnder === undefined || measured.pass1 >= failUnder) return 0;
+    screen.say(`pass@1 ${share(measured.pass1)} is below ${failUnder}`);
+    return 1;
+  } finally {
+    engine.dispose();
+  }
+}

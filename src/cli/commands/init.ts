@@ -1,0 +1,31 @@
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { GuerdonError } from "../../error.ts";
+import { ioError } from "../../training/runs/files.ts";
+import { command } from "../jobs.ts";
+import type { Screen } from "../screen.ts";
+import { templates } from "../templates.ts";
+
+/** `guerdon init`: writes all files or none; never over a file that is there. */
+export async function init(screen: Screen, folder: string): Promise<void> {
+  const paths = Object.keys(templates).map((name) => join(folder, name));
+  const there = paths.filter((path) => existsSync(path));
+  if (there.length > 0)
+    throw new GuerdonError(
+      "input",
+      `${there.join(", ")} ${there.length === 1 ? "exists" : "exist"} already and will not be overwritten: choose another folder`,
+    );
+  try {
+    mkdirSync(folder, { recursive: true });
+    // "wx": also not over a file that came into being just now.
+    for (const [name, text] of Object.entries(templates)) writeFileSync(join(folder, name), text, { flag: "wx" });
+  } catch (cause) {
+    throw ioError("write into", folder, cause);
+  }
+  // In a clone Node finds guerdon's source by this condition; an installed package needs nothing.
+  const node = command === "guerdon" ? "node" : "node --conditions=guerdon-source";
+  screen.result(paths.join("\n"), { written: paths });
+  screen.say();
+  screen.say(`Test the reward   ${node} --test ${join(folder, "reward.test.ts")}`);
+  screen.say(`Train on it       ${command} train ${join(folder, "train.config.ts")}`);
+}
