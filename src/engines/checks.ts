@@ -8,9 +8,11 @@ export function checkNames(has: readonly string[], names: readonly string[], who
       throw new GuerdonError("usage", `${who} has no output "${name}"; it has ${has.map((n) => `"${n}"`).join(", ")}.`);
 }
 
-/** @throws GuerdonError "usage" when the gradients do not have one array a row with one number an action */
+/** @throws GuerdonError "usage" when there is no gradient, or the gradients do not have one array a row with one number an action */
 export function checkGradients<X>(rows: readonly X[], gradients: Outputs, actions: (row: X) => number): void {
-  for (const [name, perRow] of Object.entries(gradients)) {
+  const entries = Object.entries(gradients);
+  if (entries.length === 0) throw new GuerdonError("usage", "backward() was given no gradient; give one for at least one output.");
+  for (const [name, perRow] of entries) {
     if (perRow.length !== rows.length)
       throw new GuerdonError(
         "usage",

@@ -7,7 +7,7 @@ import { toRollouts } from "./rollouts.ts";
 import { countersOf, engineSnapshot } from "./snapshots.ts";
 
 export interface HostEngine<X> extends Engine<X> {
-  /** The parameters as they are now; read only. */
+  /** The parameters as they are now. Writing to them, between steps, moves the policy. */
   readonly parameters: HostParameters;
 }
 

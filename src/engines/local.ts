@@ -49,6 +49,7 @@ let engines = 0;
 export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEngine<X>> {
   const { policy, seed, cells = 6144, device = "wasm", threads } = options;
   await startArrays({ device, ...(threads === undefined ? {} : { threads }) });
+  const number = ++engines;
   const initial = options.parameters ?? policy.init(seed);
   const uploaded = (keep: (name: string) => boolean): Tensors =>
     Object.fromEntries(Object.entries(initial).flatMap(([name, t]) => (keep(name) ? [[name, upload(t)]] : [])));
@@ -240,7 +241,6 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
       release();
     },
   };
-  const number = ++engines;
   return engine;
 
   function parts(): (readonly [kind: string, tensors: Tensors])[] {

@@ -25,7 +25,7 @@ export interface Exact {
 }
 
 export interface SoftmaxEngine extends HostEngine<StateSequence>, Acting {
-  /** The weights as they are now; read only. */
+  /** The weights as they are now. Writing to them, between steps, moves the policy. */
   readonly weights: Float64Array;
   /** Probability of each action in a state. */
   probs(state: number): Float64Array;

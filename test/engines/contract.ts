@@ -279,6 +279,7 @@ export function engineContract<X>(
         await expect(engine.backward(rows, { advantage: ones(subject, rows)["logProbs"]! })).rejects.toThrow(/no output "advantage"/);
         await expect((await engine.freeze()).forward(rows, ["x"])).rejects.toThrow(/no output "x"/);
         await expect(engine.update(options)).rejects.toThrow(/backward/);
+        await expect(engine.backward(rows, {})).rejects.toMatchObject({ code: "usage" });
         await expect(engine.backward(rows, { logProbs: ones(subject, rows)["logProbs"]!.slice(1) })).rejects.toThrow(/2 rows.*3 rows/);
         const long = ones(subject, rows)["logProbs"]!.map((g, i) => (i === 2 ? new Float32Array(g.length + 1) : g));
         await expect(engine.backward(rows, { logProbs: long })).rejects.toThrow(/row 2/);
