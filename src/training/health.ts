@@ -6,6 +6,8 @@ export interface Vitals {
   readonly index: number;
   readonly reward: { readonly mean: number; readonly deviation: number };
   readonly groups: { readonly count: number; readonly identical: number };
+  /** Whether the rewards gave the method anything to learn from: some answer with an advantage that is not 0, an accepted answer, a pair. */
+  readonly signal: boolean;
   /** In nats a token; null where the policy does not record it. */
   readonly entropy: number | null;
   readonly lengths: { readonly mean: number; readonly cut: number; readonly limit: number };
@@ -65,20 +67,25 @@ export function health(first: readonly Vitals[], recent: readonly Vitals[]): Fin
   const findings: Finding[] = [];
   const say = (kind: FindingKind, sentence: string): number => findings.push({ kind, sentence });
 
-  if (latest.every((r) => r.groups.count > 0 && r.groups.identical === r.groups.count)) {
+  if (latest.every((r) => !r.signal)) {
+    const identical = latest.every((r) => r.groups.count > 0 && r.groups.identical === r.groups.count);
     const varying = partNames(latest).filter((name) => latest.every((r) => (r.parts[name]?.deviation ?? 0) > 1e-9));
-    if (varying.length > 1)
+    const level = short(mean(latest.map((r) => r.reward.mean)));
+    if (identical && varying.length > 1)
       say(
         "parts-cancel",
         `The parts of the reward vary (${varying.join(", ")}) but cancel in the sum: all ${last.groups.count} groups had identical rewards, so there is no gradient. Change their weights.`,
       );
-    else {
-      const level = mean(latest.map((r) => r.reward.mean));
+    else if (identical)
       say(
         "no-signal",
-        `All ${last.groups.count} groups had identical rewards (mean ${short(level)}): no gradient. The tasks are all too hard or all too easy for the policy, or the reward does not tell its answers apart.`,
+        `All ${last.groups.count} groups had identical rewards (mean ${level}): no gradient. The tasks are all too hard or all too easy for the policy, or the reward does not tell its answers apart.`,
       );
-    }
+    else
+      say(
+        "no-signal",
+        `No answer of the last ${few} steps gave the method anything to learn from (mean reward ${level}): no gradient. Look at the smallest reward that it accepts.`,
+      );
   }
 
   const dominant = dominantPart(recent);
@@ -226,11 +233,12 @@ export function healthWatch(): HealthWatch {
 
 /** Only the fields of `Vitals`, so that a report with rollouts does not stay in memory. */
 function plain(v: Vitals): Vitals {
-  const { index, reward, groups, entropy, lengths, coverage, gap, heldOut } = v;
+  const { index, reward, groups, signal, entropy, lengths, coverage, gap, heldOut } = v;
   return {
     index,
     reward: { mean: reward.mean, deviation: reward.deviation },
     groups: { count: groups.count, identical: groups.identical },
+    signal,
     entropy,
     lengths: { mean: lengths.mean, cut: lengths.cut, limit: lengths.limit },
     coverage: { scored: coverage.scored, total: coverage.total, reasons: { ...coverage.reasons }, silent: [...coverage.silent] },

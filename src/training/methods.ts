@@ -1,9 +1,19 @@
-import { convention, examples, groupAdvantage, leaveOneOut, pairs, select } from "../credit/index.ts";
+import { convention, examples, gaeColumns, groupAdvantage, leaveOneOut, pairs, select, tokenRewards } from "../credit/index.ts";
 import type { Convention, ConventionName, Examples, GapOptions, Scored } from "../credit/index.ts";
 import type { UpdateOptions } from "../engines/engine.ts";
 import { GuerdonError } from "../error.ts";
-import { clippedSurrogate, combine, klPenalty, pairLoss, raft as raftObjective, scoreFunction, sft } from "../objectives/index.ts";
+import {
+  clippedSurrogate,
+  combine,
+  klPenalty,
+  pairLoss,
+  raft as raftObjective,
+  scoreFunction,
+  sft,
+  valueLoss,
+} from "../objectives/index.ts";
 import type { Objective } from "../objectives/index.ts";
+import { deviation, mean } from "../statistics/index.ts";
 import type { Json } from "../statistics/snapshot.ts";
 import type { Rng } from "../statistics/stream.ts";
 import type { Rate, Schedule } from "./schedule.ts";
@@ -39,8 +49,11 @@ export interface RolloutMethod extends Learning {
   readonly minibatches: number;
   /** What to do about a gap between sampler and trainer; null: only measure it. */
   readonly correction: GapOptions | null;
-  /** The credit reads `table.token.reference`. What the objective reads is seen without this. */
-  readonly creditNeedsReference: boolean;
+  /**
+   * Token columns of the table that the credit reads: log-probabilities of the reference policy, values of the policy's own value head.
+   * What the objective reads is seen without this.
+   */
+  readonly creditNeeds: readonly ("reference" | "value")[];
   /** Goes on rolling out new tasks until enough groups differ in reward, in at most so many rounds a step; null: one round. */
   readonly dynamicSampling: { readonly rounds: number } | null;
 }
@@ -108,7 +121,7 @@ function drawing(options: RolloutOptions, smallestGroup: number): Omit<RolloutMe
     epochs,
     minibatches,
     correction,
-    creditNeedsReference: false,
+    creditNeeds: [],
     dynamicSampling: null,
   };
 }
@@ -206,6 +219,59 @@ function onPolicyOnly(name: string, drawn: Pick<RolloutMethod, "epochs" | "minib
 }
 
 /**
+ * Proximal policy optimisation (PPO, arXiv 1707.06347) for a policy with a value head: generalised advantage estimation from the values at
+ * sampling time, advantages with mean 0 and deviation 1 over the batch, the clipped surrogate, and the clipped error of the value head.
+ *
+ * @param options.discount default 1
+ * @param options.lambda default 0.95
+ * @param options.clip default 0.2, below and above
+ * @param options.valueClip half-width of the value's range, or null; default 0.2
+ * @param options.valueWeight of the value's error in the loss; default 0.5
+ * @param options.groupSize default 1
+ */
+export function ppo(
+  options: RolloutOptions & {
+    readonly discount?: number;
+    readonly lambda?: number;
+    readonly clip?: number;
+    readonly valueClip?: number | null;
+    readonly valueWeight?: number;
+  } = {},
+): RolloutMethod {
+  const { discount = 1, lambda = 0.95, clip = 0.2, valueClip = 0.2, valueWeight = 0.5 } = options;
+  const aggregation = { aggregation: "token-mean", divisor: null } as const;
+  const drawn = drawing({ groupSize: 1, epochs: 4, ...options }, 1);
+  const against = ownDistribution(drawn) ? "behaviour" : "old";
+  const correction = drawn.correction !== null;
+  return {
+    ...drawn,
+    ...learning(options),
+    name: "PPO",
+    settings: { discount, lambda, advantage: "mean 0, population deviation 1 over the batch's tokens", valueClip, against, ...aggregation },
+    creditNeeds: ["value"],
+    credit(table) {
+      const { advantage, returns } = gaeColumns(table, tokenRewards(table, null), { discount, lambda });
+      return examples(table, { advantage: whitened(table, advantage), token: { return: returns } });
+    },
+    objective: combine(
+      {
+        policy: clippedSurrogate({ low: clip, high: clip, against, correction, ...aggregation }),
+        value: valueLoss({ clip: valueClip, ...aggregation }),
+      },
+      { value: valueWeight },
+    ),
+  };
+}
+
+/** Mean 0 and deviation 1 over all of the policy's own tokens; all 0 where they do not vary. */
+function whitened(table: Scored, advantage: readonly Float64Array[]): Float64Array[] {
+  const own = Float64Array.from(table.rollouts.flatMap(({ mask }, i) => [...advantage[i]!].filter((_, j) => mask[j] === 1)));
+  const centre = mean(own);
+  const spread = deviation(own, { ddof: 0 });
+  return advantage.map((row) => row.map((a) => (spread === 0 ? 0 : (a - centre) / spread)));
+}
+
+/**
  * Reward-ranked fine-tuning (RAFT, arXiv 2304.06767): the negative log-likelihood of the policy's own accepted answers.
  *
  * @param options.accept the smallest reward that is accepted; default 1, a verifier's yes
@@ -260,7 +326,7 @@ export function supervised(options: CommonOptions = {}): DemonstrationMethod {
 
 /** Whether a method needs a reference policy: its objective or its credit reads the reference's log-probabilities. */
 export const needsReference = (method: Method): boolean =>
-  method.objective.needs.token.includes("reference") || (method.data === "rollouts" && method.creditNeedsReference);
+  method.objective.needs.token.includes("reference") || (method.data === "rollouts" && method.creditNeeds.includes("reference"));
 
 /** Every resolved setting of a method, for run.json. Schedules are functions and appear as "schedule". */
 export function describeMethod(method: Method): { readonly [key: string]: Json } {

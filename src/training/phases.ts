@@ -1,4 +1,4 @@
-import { demonstrations, gapWeights, minibatches, withCorrection, withLogProbs } from "../credit/index.ts";
+import { demonstrations, gapWeights, minibatches, withCorrection, withLogProbs, withOutput } from "../credit/index.ts";
 import type { Examples, Scored } from "../credit/index.ts";
 import { dynamicSampling, gather, type Curriculum, type Gathered } from "../curricula/index.ts";
 import type { Engine } from "../engines/engine.ts";
@@ -22,6 +22,8 @@ import type { Term } from "./step.ts";
 export interface Notes {
   /** Null in phases that train on demonstrations. */
   readonly rollouts: (RolloutSummary & { readonly drawn: readonly DrawnRollout[] }) | null;
+  /** Whether the rewards gave the method anything to learn from. */
+  readonly signal: boolean;
   readonly corrected: number | null;
   readonly seconds: { readonly sampling: number; readonly scoring: number };
 }
@@ -87,7 +89,7 @@ export function demonstrationPhase(
       });
       return {
         updates: [[term(method, demonstrations(rows), at)]],
-        notes: { rollouts: null, corrected: null, seconds: { sampling: 0, scoring: 0 } },
+        notes: { rollouts: null, signal: true, corrected: null, seconds: { sampling: 0, scoring: 0 } },
       };
     },
   };
@@ -125,7 +127,10 @@ export function rolloutPhase(name: string, method: RolloutMethod, setting: Rollo
       const all = scored(everything.rollouts, everything.scores, { smallestGroup });
       curriculum.observe?.(all.table);
       let { table } = gathered.discarded.rollouts.length === 0 ? all : scored(gathered.rollouts, gathered.scores, { smallestGroup });
-      if (reference !== null && table.rollouts.length > 0) table = await withLogProbs(table, "reference", reference.reader());
+      if (table.rollouts.length > 0) {
+        if (reference !== null) table = await withLogProbs(table, "reference", reference.reader());
+        if (method.creditNeeds.includes("value")) table = await withOutput(table, "value", engine, "value");
+      }
 
       const learnt = await learn(method, engine, table, at, seed);
       const limit = setting.environment.maxActions;
@@ -134,6 +139,7 @@ export function rolloutPhase(name: string, method: RolloutMethod, setting: Rollo
         updates: learnt.updates,
         notes: {
           rollouts: { ...summary, drawn: drawnRollouts(everything.rollouts, everything.scores, learnt.examples) },
+          signal: learnt.signal,
           corrected: learnt.corrected,
           seconds,
         },
@@ -196,9 +202,10 @@ async function learn(
   table: Scored,
   at: At,
   seed: number,
-): Promise<Pick<Work<TextSequence, Notes>, "updates"> & { readonly examples: Examples | null; readonly corrected: number | null }> {
+): Promise<Pick<Work<TextSequence, Notes>, "updates"> & { readonly examples: Examples | null } & Pick<Notes, "signal" | "corrected">> {
   let examples = table.rollouts.length === 0 ? null : method.credit(table, { rng: stream(seed, "credit", at.step) });
-  if (examples === null || examples.rows.length === 0) return { updates: [], examples: null, corrected: null };
+  if (examples === null || examples.rows.length === 0) return { updates: [], examples: null, signal: false, corrected: null };
+  const signal = examples.token["advantage"]?.some((a) => a !== 0) ?? true;
   const { correction } = method;
   let corrected: number | null = null;
   if (correction !== null || method.objective.needs.token.includes("old")) examples = await withLogProbs(examples, "old", engine);
@@ -213,7 +220,7 @@ async function learn(
     const cut = parts === 1 ? [examples] : minibatches(examples, parts, stream(seed, "minibatches", at.step, epoch));
     for (const part of cut) updates.push([term(method, part, at)]);
   }
-  return { updates, examples, corrected };
+  return { updates, examples, signal, corrected };
 }
 
 /** Share of the policy's own tokens outside the trusted range: those that the masked form of a correction would leave out. */

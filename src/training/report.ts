@@ -134,7 +134,8 @@ function explained(x: Float64Array, y: Float64Array): number {
  */
 export function summarise(rollouts: readonly Rollout[], table: Scored, learnt: Scored, coverage: Coverage, limit: number): RolloutSummary {
   const groups = rowsByGroup(table.keys.group);
-  const spread = groups.map((rows) => deviation(rows.map((r) => table.reward[r]!)));
+  // A group of one is compared with nothing.
+  const spread = groups.filter((rows) => rows.length > 1).map((rows) => deviation(rows.map((r) => table.reward[r]!)));
   const reward = withinGroups(table.reward, groups);
   const parts: Record<string, { mean: number; deviation: number; explains: number }> = {};
   for (const [name, column] of Object.entries(table.parts)) {
@@ -148,7 +149,7 @@ export function summarise(rollouts: readonly Rollout[], table: Scored, learnt: S
   const lengths = rollouts.map((r) => r.mask.reduce((sum, m) => sum + m, 0));
   return {
     reward: { mean: mean(table.reward), deviation: deviation(table.reward) },
-    groups: { count: groups.length, identical: spread.filter((d) => d < 1e-9).length, deviation: mean(spread) },
+    groups: { count: spread.length, identical: spread.filter((d) => d < 1e-9).length, deviation: mean(spread) },
     entropy: meanEntropy(rollouts),
     kl: meanKl(learnt),
     lengths: {

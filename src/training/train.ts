@@ -233,7 +233,7 @@ function assemble(step: StepReport<Notes>, evaluation: Evaluation | null, watch:
   const gap = rollouts === null ? null : (updates[0]?.gap ?? null);
   const index = step.at.step + 1;
   const heldOut = evaluation && { mean: evaluation.reward.estimate, low: evaluation.reward.low, high: evaluation.reward.high };
-  const findings = rollouts === null ? [] : watch.add({ ...rollouts, index, gap, heldOut });
+  const findings = rollouts === null ? [] : watch.add({ ...rollouts, index, signal: notes.signal, gap, heldOut });
   return {
     index,
     at: step.at,

@@ -7,6 +7,7 @@ const vitals = (index: number, change: Partial<Vitals> = {}): Vitals => ({
   index,
   reward: { mean: 0.65, deviation: 0.47 },
   groups: { count: 16, identical: 3 },
+  signal: true,
   entropy: 0.2,
   lengths: { mean: 12, cut: 0, limit: 12 },
   coverage: { scored: 256, total: 256, reasons: {}, silent: [] },
@@ -28,12 +29,18 @@ function said(change: (step: number) => Partial<Vitals>): { index: number; kind:
 const cases: readonly (readonly [FindingKind, (step: number) => Partial<Vitals>, string])[] = [
   [
     "no-signal",
-    () => ({ reward: { mean: 0, deviation: 0 }, groups: { count: 32, identical: 32 }, parts: { correct: { deviation: 0, explains: 0 } } }),
+    () => ({
+      reward: { mean: 0, deviation: 0 },
+      signal: false,
+      groups: { count: 32, identical: 32 },
+      parts: { correct: { deviation: 0, explains: 0 } },
+    }),
     "All 32 groups had identical rewards (mean 0): no gradient.",
   ],
   [
     "parts-cancel",
     () => ({
+      signal: false,
       groups: { count: 16, identical: 16 },
       parts: { correct: { deviation: 0.5, explains: 0 }, brief: { deviation: 0.5, explains: 0 } },
     }),
@@ -72,6 +79,16 @@ describe("each known failure is said within ten steps, once, and nothing else is
     expect(findings[0]!.sentence).toContain(words);
     expect(findings[0]!.index - 3).toBeLessThanOrEqual(10);
   });
+
+  test("answers that differ but are none of them accepted are told apart from identical ones", () => {
+    const findings = said(() => ({ signal: false, reward: { mean: 0.4, deviation: 0.1 } }));
+    expect(findings.map((f) => f.sentence)).toEqual([
+      expect.stringContaining("No answer of the last 3 steps gave the method anything") as string,
+    ]);
+  });
+
+  test("groups of one kind are no trouble for a method that learns from them all the same", () =>
+    expect(said(() => ({ groups: { count: 16, identical: 16 }, reward: { mean: 1, deviation: 0 } }))).toEqual([]));
 
   test("a reward that scored nothing is named as such", () => {
     const silent = { scored: 0, total: 8, reasons: { "missing-column": 8 }, silent: [] };

@@ -11,7 +11,11 @@ export interface TinyEngine extends LocalEngine<TextSequence> {
 }
 
 /** One layer, 16 wide: trains in milliseconds. */
-export async function tinyEngine(environment: TextEnvironment, seed = 1): Promise<TinyEngine> {
+export async function tinyEngine(
+  environment: TextEnvironment,
+  seed = 1,
+  heads: { readonly valueHead?: boolean } = {},
+): Promise<TinyEngine> {
   const tokenizer = symbolTokenizer(environment.symbols!);
   const policy = transformer(
     {
@@ -24,6 +28,7 @@ export async function tinyEngine(environment: TextEnvironment, seed = 1): Promis
       positions: "learned",
       activation: "gelu",
       tied: false,
+      ...heads,
     },
     { tokenizer },
   );

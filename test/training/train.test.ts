@@ -10,6 +10,7 @@ import {
   drGrpo,
   grpo,
   onlineDpo,
+  ppo,
   raft,
   rloo,
   supervised,
@@ -249,11 +250,42 @@ test("an environment that answers back: its tokens carry neither loss nor gap", 
     expect(report!.rollouts!.lengths.max).toBeLessThanOrEqual(6);
   }));
 
+test("PPO learns values along with the policy", async () => {
+  const engine = await tinyEngine(environment, 1, { valueHead: true });
+  try {
+    const reports = await all({
+      ...small,
+      engine,
+      method: ppo({ epochs: 2, minibatches: 2, learningRate: 1e-2, valueClip: null }),
+      tasksPerStep: 32,
+      steps: 20,
+    });
+    const errors = reports.map((r) => r.metrics["value.squaredError"]!);
+    expect(errors.at(-1)!).toBeLessThan(errors[0]! / 2);
+    for (const report of reports) {
+      expect(report.groups!.count).toBe(0);
+      const advantages = report.rollouts!.drawn.map((d) => d.advantage!);
+      expect(advantages.every(Number.isFinite)).toBe(true);
+    }
+    expect(reports.flatMap((r) => r.findings.map((f) => f.kind))).not.toContain("no-signal");
+  } finally {
+    engine.dispose();
+    engine.policy.dispose();
+  }
+});
+
+test("a method that needs values says so where the policy has none", () =>
+  withEngine((engine) =>
+    expect(all({ ...small, engine, method: ppo(), steps: 1 })).rejects.toMatchObject({
+      message: expect.stringContaining("value") as string,
+    }),
+  ));
+
 test("a part of a method is replaced, not a flag: the divergence as a part of the reward", () =>
   withEngine(async (engine) => {
     const method: RolloutMethod = {
       ...rloo({ groupSize: 4 }),
-      creditNeedsReference: true,
+      creditNeeds: ["reference"],
       credit(table) {
         const penalised = klInReward(table, { coefficient: 0.1, policy: "behaviour" });
         return examples(table, { advantage: leaveOneOut(penalised, table.keys.group) });
