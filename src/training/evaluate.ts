@@ -9,7 +9,7 @@ import { majorityAtK, mean, meanInterval, passAtK, shareInterval, shuffled, stre
 import type { Interval } from "../statistics/index.ts";
 import { grade } from "./grade.ts";
 import { distinctAnswers } from "./report.ts";
-import { throwIfAborted } from "./loop.ts";
+import { interruptible } from "./loop.ts";
 
 export interface EvaluateOptions {
   /** Default 500, or all where the environment lists fewer. */
@@ -102,7 +102,7 @@ export async function evaluate(engine: Engine, environment: TextEnvironment, opt
     const out: Rollout[] = [];
     const perCall = Math.max(1, Math.floor(rows / groupSize));
     for (let first = 0; first < count; first += perCall) {
-      throwIfAborted(signal);
+      await interruptible(signal);
       const asked: readonly TextTask[] = tasks.slice(first, first + perCall);
       const { tokenizer } = options;
       const drawn = await rollOut(engine, environment, asked, {
@@ -183,10 +183,6 @@ function powersOfTwo(n: number): number[] {
   for (let k = 1; k < n; k *= 2) out.push(k);
   return [...out, n];
 }
-
-/** pass@k of an evaluation; null when it was not measured for this k. */
-export const passAt = (evaluation: Evaluation, k: number): number | null =>
-  evaluation.passAt.find((p) => p.k === k)?.value.estimate ?? null;
 
 /** An evaluation as flat metrics. */
 export function evaluationMetrics(evaluation: Evaluation): Record<string, number | null> {

@@ -13,7 +13,7 @@ export type {
   RolloutMethod,
   RolloutOptions,
 } from "./methods.ts";
-export { evaluate, evaluationMetrics, passAt } from "./evaluate.ts";
+export { evaluate, evaluationMetrics } from "./evaluate.ts";
 export type { EvaluateOptions, Evaluation } from "./evaluate.ts";
 export { health, healthWatch } from "./health.ts";
 export type { Finding, FindingKind, HealthWatch, Vitals } from "./health.ts";

@@ -79,13 +79,13 @@ export async function* loop<X = TextSequence, N = unknown>(config: LoopConfig<X,
       at = { ...at, phase: at.phase + 1, inPhase: 0, signals: { ...at.signals, seconds: 0 } };
     const phase = phases[at.phase];
     if (phase === undefined) return;
-    throwIfAborted(signal);
+    await interruptible(signal);
     held = await snapshotAll(state);
     if (at.inPhase === 0) await phase.onEnter?.();
 
     const began = clock();
     const work = await phase.prepare(at, signal);
-    throwIfAborted(signal);
+    await interruptible(signal);
     savable = null;
     const prepared = clock();
     const learningRate = valueAt(phase.learningRate, at);
@@ -124,6 +124,16 @@ export async function* loop<X = TextSequence, N = unknown>(config: LoopConfig<X,
 
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new GuerdonError("interrupted", "The run was interrupted.", { cause: signal.reason });
+}
+
+/**
+ * A place where a run may be stopped: lets timers, signal handlers and the rest of the program run once, since a step on the processor never
+ * leaves the microtask queue by itself, then throws "interrupted" if the signal was aborted.
+ */
+export async function interruptible(signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return;
+  await new Promise<void>((resolve) => (typeof setImmediate === "function" ? setImmediate(resolve) : setTimeout(resolve)));
+  throwIfAborted(signal);
 }
 
 async function snapshotAll(parts: Readonly<Record<string, Stateful>>): Promise<Record<string, Snapshot>> {

@@ -76,6 +76,8 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainReport,
   };
   let ended: "finished" | "interrupted" | "failed" = "failed";
   let message: string | undefined;
+  /** Whether the step that failed had not changed anything yet, so that the one before it can be kept. */
+  let untouched = false;
   try {
     for await (const step of loop({
       engine,
@@ -101,12 +103,14 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainReport,
     if (unsaved !== null) await checkpoint(unsaved.index, unsaved.step, null);
     ended = "finished";
   } catch (cause) {
-    if (cause instanceof GuerdonError && cause.code === "interrupted") ended = "interrupted";
+    const code = cause instanceof GuerdonError ? cause.code : null;
+    if (code === "interrupted") ended = "interrupted";
+    untouched = code === "coverage";
     message = cause instanceof Error ? cause.message : String(cause);
     throw cause;
   } finally {
     try {
-      if (ended === "interrupted" && unsaved !== null) await checkpoint(unsaved.index, unsaved.step, null);
+      if ((ended === "interrupted" || untouched) && unsaved !== null) await checkpoint(unsaved.index, unsaved.step, null);
     } finally {
       folder?.close(ended, message);
       run.reference?.dispose();

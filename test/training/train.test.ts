@@ -320,6 +320,25 @@ describe("a grade that cannot be given", () => {
     }));
 });
 
+test("a reward that stops answering costs no finished step", async () => {
+  let answers = 0;
+  const options = (engine: TinyEngine, until: number): TrainOptions => ({
+    ...small,
+    engine,
+    reward: reward("tiring", ({ text }) => (++answers > until ? null : text.length)),
+    directory: join(folder, "tiring"),
+    method: rloo({ groupSize: 4 }),
+    steps: 5,
+    checkpointSeconds: 3600,
+  });
+  await withEngine((engine) =>
+    expect(all(options(engine, 40))).rejects.toMatchObject({ code: "coverage", message: expect.stringMatching(/^Step 3:/) as string }),
+  );
+  answers = 0;
+  const rest = await withEngine((engine) => all(options(engine, 1000)));
+  expect(rest.map((r) => r.index)).toEqual([3, 4, 5]);
+});
+
 test("a loss that is not finite refuses the step, names the rollout's row and changes nothing", () =>
   withEngine(async (engine) => {
     const before = await engine.weights();
