@@ -332,7 +332,7 @@ test("a reward that stops answering costs no finished step", async () => {
     checkpointSeconds: 3600,
   });
   await withEngine((engine) =>
-    expect(all(options(engine, 40))).rejects.toMatchObject({ code: "coverage", message: expect.stringMatching(/^Step 3:/) as string }),
+    expect(all(options(engine, 36))).rejects.toMatchObject({ code: "coverage", message: expect.stringMatching(/^Step 3:/) as string }),
   );
   answers = 0;
   const rest = await withEngine((engine) => all(options(engine, 1000)));
