@@ -32,6 +32,6 @@ export function table(heads: readonly string[], rows: readonly (readonly (string
     .split("\n")
     .map((line) => line.trimEnd())
     .filter((line) => line !== "");
-  const rule = "─".repeat(Math.max(...lines.map((line) => [...line].length)));
+  const rule = "─".repeat(Math.max(...lines.map((line) => line.length)));
   return [lines[0], rule, ...lines.slice(1)].join("\n");
 }

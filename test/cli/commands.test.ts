@@ -59,7 +59,7 @@ describe("runs", () => {
     const { status, out } = await guerdon(["runs", "list"], root);
     expect(status).toBe(0);
     expect(out).toMatch(/^run +state +step +reward/);
-    expect(out).toMatch(/runs\/one +finished +20/);
+    expect(out).toMatch(/one +finished +20/);
     const { out: json } = await guerdon(["runs", "list", "--json"], root);
     expect(JSON.parse(json)).toMatchObject({
       runs: [

@@ -16,13 +16,16 @@ const root = mkdtempSync(join(tmpdir(), "guerdon-kill-"));
 afterAll(() => rmSync(root, { recursive: true }));
 const steps = 30;
 
+/** Metrics without measured times. */
+const timeless = (directory: string) => readMetrics(directory).map((row) => ({ ...row, clock: null }));
+
 /** All that a run leaves behind that must not depend on whether it was interrupted: everything but measured times. */
 function remains(directory: string) {
   const last = readCheckpoint(diskFiles, directory, checkpointSteps(diskFiles, directory).at(-1)!);
   if ("damaged" in last) throw new Error(last.damaged);
   const { engine, loop } = last.snapshots;
   return {
-    metrics: readMetrics(directory).map(({ clock: _, ...row }) => row),
+    metrics: timeless(directory),
     rollouts: readRollouts(directory),
     checkpoints: checkpointSteps(diskFiles, directory),
     best: readFileSync(join(directory, "checkpoints", "best.json"), "utf8"),
@@ -84,9 +87,9 @@ test("train with a transformer, killed six times on its way: metrics and weights
   const before = readMetrics(directory).length;
   expect(before).toBeGreaterThan(0);
   expect(await tinyTrain(directory)).toEqual(weights);
-  const expected = readMetrics(whole).map(({ clock: _, ...row }) => row);
+  const expected = timeless(whole);
   expect(before).toBeLessThan(expected.length);
-  expect(readMetrics(directory).map(({ clock: _, ...row }) => row)).toEqual(expected);
+  expect(timeless(directory)).toEqual(expected);
   expect(readRollouts(directory)).toEqual(readRollouts(whole));
   expect(expected.at(-1)).toMatchObject({ kind: "evaluation", step: 18 });
   expect(expected.filter((row) => row.phase === "GRPO" && (row.values["gradientNorm"] ?? 0) > 0).length).toBeGreaterThan(5);

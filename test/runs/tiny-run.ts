@@ -70,7 +70,8 @@ export async function tinyRun(directory: string, options: { readonly steps: numb
       },
     ],
   });
-  for await (const { at, phase, notes, updates, seconds, save } of report) {
+  for await (const now of report) {
+    const { at, phase, notes, updates, seconds } = now;
     const step = at.step + 1;
     const { loss, gradientNorm } = updates[0]!;
     run.metrics({ step, phase, kind: "step", values: { loss, gradientNorm, reward: notes.reward }, clock: { seconds: seconds.update } });
@@ -79,7 +80,7 @@ export async function tinyRun(directory: string, options: { readonly steps: numb
       { step, phase, prompt: group, completion: row.actions.join(" "), reward: notes.rewards[0]!, parts: {}, advantage: null, stop, group },
     ]);
     if (step % 5 === 0) run.metrics({ step, phase, kind: "evaluation", values: { best: Math.max(...engine.probs(0)) } });
-    if (step % 4 === 0) run.checkpoint(step, await save(), notes.reward);
+    if (step % 4 === 0) run.checkpoint(step, await now.save(), notes.reward);
   }
   run.close("finished");
   return [...engine.weights];

@@ -73,9 +73,9 @@ function wasm(): Check {
   };
 }
 
-async function installed(name: string): Promise<Record<string, unknown> | null> {
+async function installed(name: string): Promise<object | null> {
   try {
-    return (await import(name)) as Record<string, unknown>;
+    return (await import(name)) as object;
   } catch {
     return null; // not installed, or not for this platform: either way it cannot be used
   }
@@ -91,19 +91,25 @@ async function optional(name: string, use: string): Promise<Check> {
   };
 }
 
+/** The part of the package `webgpu` that is used here. */
+interface WebGpu {
+  readonly create: (options: readonly string[]) => {
+    requestAdapter(): Promise<{ readonly info?: { readonly description?: string; readonly vendor?: string } } | null>;
+  };
+}
+
 async function webgpu(): Promise<Check> {
   const name = "WebGPU";
-  if ((await installed("webgpu")) === null)
+  const library = (await installed("webgpu")) as WebGpu | null;
+  if (library === null)
     return {
       name,
       state: "missing",
       found: "package webgpu not installed",
       advice: "Optional, to train on a graphics card: npm install webgpu",
     };
-  const { create } = (await installed("webgpu")) as {
-    create(options: string[]): { requestAdapter(): Promise<{ info?: { description?: string; vendor?: string } } | null> };
-  };
-  const adapter = await create([])
+  const adapter = await library
+    .create([])
     .requestAdapter()
     .catch(() => null);
   return adapter === null

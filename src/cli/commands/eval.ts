@@ -25,6 +25,8 @@ export async function evaluateRun(
 ): Promise<number> {
   const { name, engine, tokenizer, job } = await loadPolicy(given, options);
   try {
+    // On the run's own environment it is measured as the run measures itself: same reward, same chance line.
+    const own = environmentName === undefined ? job : null;
     const environment = environmentName === undefined ? job?.environment : await environmentBy(environmentName);
     if (environment === undefined)
       throw new GuerdonError(
@@ -36,9 +38,15 @@ export async function evaluateRun(
     screen.say(`${name} on ${tasks} held-out tasks of ${environment.name}, ${samples} answers each and a greedy one`);
     const report = progress(screen, { name: "answers", total: tasks * (samples + 1), unit: "answers" });
     const evaluation = await interruptible(screen, (signal) =>
-      evaluate(engine, environment, { ...setting, tokenizer, signal, onProgress: ({ done }) => report(done) }),
+      evaluate(engine, environment, {
+        ...setting,
+        ...(own?.reward && { reward: own.reward }),
+        tokenizer,
+        signal,
+        onProgress: ({ done }) => report(done),
+      }),
     );
-    const chance = job !== null && environmentName === undefined ? chanceOf({ ...job, evaluation: setting }) : null;
+    const chance = own === null ? null : chanceOf({ ...own, evaluation: setting });
     const measured = summary(evaluation);
     screen.result([evaluationTable(measured, chance), "", samplesTable([["pass@k", measured]])].join("\n"), {
       policy: name,

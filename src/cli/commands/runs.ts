@@ -75,7 +75,16 @@ function listTable(runs: readonly NamedRun[]): string {
 
 /** `guerdon runs list` */
 export async function list(screen: Screen, folder: string): Promise<void> {
-  const runs = runFolders(folder).map(named);
+  // One run that cannot be read, say of a later version, must not hide the others.
+  const runs = runFolders(folder).flatMap((path) => {
+    try {
+      return [named(path)];
+    } catch (cause) {
+      if (!(cause instanceof GuerdonError)) throw cause;
+      screen.say(`left out: ${cause.message}`);
+      return [];
+    }
+  });
   if (runs.length === 0) screen.say(`No runs in ${folder}. Start one: ${command} train countdown`);
   if (runs.length > 0 || screen.json) screen.result(runs.length > 0 ? listTable(runs) : "", { runs: runs.map(summaryJson) });
 }

@@ -1,0 +1,185 @@
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readMetrics } from "../../src/training/runs/read.ts";
+import { guerdon } from "./guerdon.ts";
+
+const root = mkdtempSync(join(tmpdir(), "guerdon-train-"));
+const tiny = `
+import { sorting } from "guerdon/environments";
+import { reward } from "guerdon/rewards";
+import { defineJob, grpo, supervised } from "guerdon/training";
+const numbers = reward("even numbers", ({ text }) => text.split(" ").filter((word) => /^\\d*[02468]$/.test(word)).length / 3);
+export default defineJob({
+  name: "tiny",
+  environment: sorting({ count: 2, highest: 9 }),
+  reward: numbers,
+  model: { layers: 1, width: 16, heads: 2 },
+  longestPrompt: 3,
+  warmUp: { steps: 6, tasksPerStep: 8 },
+  method: grpo({ as: "trl", groupSize: 4, learningRate: 1e-2 }),
+  tasksPerStep: 4,
+  steps: 40,
+  rivals: { control: supervised({ learningRate: 1e-3 }) },
+  evaluation: { tasks: 12, samples: 4 },
+});
+`;
+beforeAll(() => {
+  mkdirSync(join(root, "node_modules"));
+  symlinkSync(join(import.meta.dirname, "../.."), join(root, "node_modules", "guerdon"), "dir");
+  writeFileSync(join(root, "tiny.ts"), tiny);
+});
+afterAll(() => rmSync(root, { recursive: true }));
+
+interface Trained {
+  readonly directory: string;
+  readonly result: { readonly before: object; readonly after: object; readonly training: { readonly steps: number } };
+  readonly methods: readonly { readonly id: string }[] | null;
+}
+
+/** Metrics without what is measured by a clock. */
+const metrics = (directory: string) => readMetrics(join(root, directory)).map((row) => ({ ...row, clock: null }));
+const withoutSeconds = (value: unknown): unknown =>
+  JSON.parse(JSON.stringify(value, (key, inner: unknown) => (key === "seconds" ? undefined : inner)));
+
+describe("train", () => {
+  test("trains a configuration to its end, prints one document, and says in plain lines what it does", async () => {
+    const { status, out, said } = await guerdon(["train", "tiny.ts", "--json"], root);
+    expect(status, said).toBe(0);
+    const { directory, result, methods } = JSON.parse(out) as Trained;
+    expect(directory).toBe(join("runs", "tiny-0"));
+    expect(result).toMatchObject({ job: "tiny", seed: 0, before: { samples: 4 }, training: { id: "grpo", steps: 40 } });
+    expect(methods).toBeNull();
+    for (const words of [
+      "tiny, seed 0",
+      "every setting",
+      "grpo.settings.scale.ddof 1",
+      "warm-up: learning the notation",
+      "grpo: GRPO, 40 steps",
+      "held-out: pass@1",
+      "✓ right",
+      "sample runs/tiny-0",
+    ])
+      expect(said).toContain(words);
+    for (const control of ["\x1b", "\r"]) expect(said).not.toContain(control);
+  });
+
+  test("the same line again only reports; --compare goes on from there", async () => {
+    const before = metrics("runs/tiny-0/grpo");
+    const { status, out, said } = await guerdon(["train", "tiny.ts", "--compare"], root);
+    expect(status, said).toBe(0);
+    expect(said).toContain("grpo: done before");
+    expect(out).toMatch(/method +steps +training +pass@1/);
+    expect(out).toMatch(/^GRPO +40 /m);
+    expect(out).toMatch(/^supervised +\d+ /m);
+    expect(metrics("runs/tiny-0/grpo")).toEqual(before);
+  });
+
+  test("Ctrl-C saves and says how to go on; the resumed run is the uninterrupted one", async () => {
+    let sent = false;
+    const stopped = await guerdon(["train", "tiny.ts", "--directory", "runs/stopped", "--threads", "1"], root, (child, said) => {
+      if (!sent && said.includes("grpo: GRPO")) sent = child.kill("SIGINT");
+    });
+    expect(stopped.status, stopped.said).toBe(130);
+    expect(stopped.said).toMatch(/Stopped and saved\. Go on with: \S+ resume runs\/stopped\n$/);
+    const steps = metrics("runs/stopped/grpo").length;
+    expect(steps).toBeGreaterThan(0);
+    const resumed = await guerdon(["resume", "runs/stopped", "--json"], root);
+    expect(resumed.status, resumed.said).toBe(0);
+    expect(metrics("runs/stopped/grpo")).toEqual(metrics("runs/tiny-0/grpo"));
+    const whole = await guerdon(["train", "tiny.ts", "--json"], root);
+    expect(withoutSeconds((JSON.parse(resumed.out) as Trained).result)).toEqual(withoutSeconds((JSON.parse(whole.out) as Trained).result));
+  });
+
+  test("--dry-run prints every resolved setting and makes nothing", async () => {
+    const { status, out } = await guerdon(["train", "countdown", "--seed", "9", "--dry-run", "--json"], root);
+    expect(status).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({
+      name: "countdown",
+      seed: 9,
+      warmUp: { steps: 700 },
+      training: { steps: 250, method: { settings: { scale: { ddof: 1, epsilon: 1e-4 } } } },
+    });
+    expect(existsSync(join(root, "runs", "countdown-9"))).toBe(false);
+  });
+
+  test("mistakes are one sentence", async () => {
+    writeFileSync(join(root, "enum.ts"), "enum Size { Small }\nexport default Size.Small;\n");
+    writeFileSync(join(root, "nothing.ts"), "export const job = 1;\n");
+    writeFileSync(join(root, "object.ts"), "export default { steps: 3 };\n");
+    writeFileSync(join(root, "taken"), "");
+    const cases: readonly (readonly [string[], RegExp])[] = [
+      [["train", "countdwon"], /^guerdon: there is no job countdwon\. Did you mean countdown\? Built in are countdown and sorting; /],
+      [["train", "tniy.ts"], /^guerdon: there is no tniy\.ts\. Did you mean tiny\.ts\?\n$/],
+      [["train", "enum.ts"], /^guerdon: \S*enum\.ts:1: TypeScript enum cannot be used here, because Node only strips types/],
+      [["train", "nothing.ts"], /^guerdon: nothing\.ts has no default export/],
+      [["train", "object.ts"], /^guerdon: object\.ts: the default export must be what defineJob returns; it is an object\n$/],
+      [["resume", "taken"], /^guerdon: taken holds no run/],
+    ];
+    for (const [words, sentence] of cases) {
+      const { status, said } = await guerdon(words, root);
+      expect(said).toMatch(sentence);
+      expect(status).toBe(2);
+    }
+    const { status, said } = await guerdon(["train", "tiny.ts", "--directory", "taken"], root);
+    expect(said).toMatch(/\nguerdon: cannot \w+.* taken\S*: .*choose another folder.*\n$/);
+    expect(status).toBe(2);
+    const other = await guerdon(["train", "tiny.ts", "--steps", "3"], root);
+    expect(other.said).toMatch(/\nguerdon: runs\/tiny-0\/grpo holds a run with other settings \(budget\.steps: 40 -> 3\)/);
+    expect(other.status).toBe(2);
+  });
+});
+
+describe("eval and sample", () => {
+  test("eval repeats the run's own evaluation, and fails under a threshold", async () => {
+    const { out } = await guerdon(["eval", "runs/tiny-0", "--json"], root);
+    const { evaluation } = JSON.parse(out) as { evaluation: { pass1: { estimate: number }; tasks: number } };
+    const grpo = JSON.parse(readFileSync(join(root, "runs", "tiny-0", "grpo", "results.json"), "utf8")) as {
+      part: { measured: { pass1: number } };
+    };
+    expect(evaluation).toMatchObject({ tasks: 12, pass1: { estimate: grpo.part.measured.pass1 } });
+    const text = await guerdon(["eval", "runs/tiny-0/warm-up", "--tasks", "5", "--samples", "2", "--fail-under", "1"], root);
+    expect(text.status).toBe(1);
+    expect(text.said).toMatch(/pass@1 0\.\d+ is below 1\n$/);
+    expect(text.out).toMatch(/^share of 5 held-out tasks +value +95 % interval/);
+  });
+
+  test("sample answers held-out tasks, a prompt, and a file of prompts", async () => {
+    const own = await guerdon(["sample", "runs/tiny-0", "--json", "--temperature", "0"], root);
+    expect(own.status, own.said).toBe(0);
+    expect((JSON.parse(own.out) as { samples: object[] }).samples).toHaveLength(4);
+    const one = await guerdon(["sample", "runs/tiny-0", "7 2 :", "-n", "3"], root);
+    expect(one.out.trimEnd().split("\n")).toHaveLength(3);
+    expect(one.out).toMatch(/^7 2 : {2}/);
+    writeFileSync(join(root, "prompts.txt"), "7 2 :\n3 3 :\n");
+    const many = await guerdon(["sample", "runs/tiny-0", "prompts.txt", "--json"], root);
+    expect(
+      (JSON.parse(many.out) as { samples: { prompt: string; right: null }[] }).samples.map(({ prompt, right }) => [prompt, right]),
+    ).toEqual([
+      ["7 2 :", null],
+      ["3 3 :", null],
+    ]);
+    const wrong = await guerdon(["sample", "runs/tiny-0", "seven 2 :"], root);
+    expect(wrong.status).toBe(2);
+    expect(wrong.said).toContain('"seven"');
+  });
+});
+
+test("init writes a reward whose test passes and a configuration that trains; it never overwrites", async () => {
+  const { status, out } = await guerdon(["init", "mine"], root);
+  expect(status).toBe(0);
+  expect(out).toBe(["reward.ts", "reward.test.ts", "train.config.ts"].map((name) => join("mine", name) + "\n").join(""));
+  const tested = spawnSync(process.execPath, ["--conditions=guerdon-source", "--test", "mine/reward.test.ts"], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  expect(tested.status, tested.stdout + tested.stderr).toBe(0);
+  const dry = await guerdon(["train", "mine/train.config.ts", "--dry-run", "--json"], root);
+  expect(JSON.parse(dry.out)).toMatchObject({ name: "my-first-run", training: { method: { name: "GRPO" } } });
+  writeFileSync(join(root, "mine", "reward.ts"), "mine");
+  const again = await guerdon(["init", "mine"], root);
+  expect(again.status).toBe(2);
+  expect(readFileSync(join(root, "mine", "reward.ts"), "utf8")).toBe("mine");
+});
