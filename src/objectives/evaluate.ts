@@ -73,7 +73,8 @@ function layoutOf<X>(objective: Objective, examples: Examples<X>): Layout {
     width = Math.max(width, to - from);
     if (!(weight[i]! >= 0 && Number.isFinite(weight[i]!))) throw nonFinite(`${rowName(examples, i)} has the weight ${weight[i]}`);
     for (let k = from; k < to; k++) {
-      if (!(mask[k]! >= 0 && Number.isFinite(mask[k]!))) throw nonFinite(`${rowName(examples, i)} has the mask value ${mask[k]} at action ${k - from}`);
+      if (!(mask[k]! >= 0 && Number.isFinite(mask[k]!)))
+        throw nonFinite(`${rowName(examples, i)} has the mask value ${mask[k]} at action ${k - from}`);
       if (mask[k]! > 0 && weight[i]! > 0) anything = true;
     }
   }
