@@ -54,9 +54,10 @@ export function header(screen: Screen, job: Job, directory: string): void {
   screen.say(`${screen.style("bold", job.name)}, seed ${job.seed}`);
   for (const [name, text] of lines) screen.say(`  ${dim(name.padEnd(12))} ${text}`);
   screen.say(dim("  every setting"));
-  const shown = { "warm-up": describeMethod(warmUp.method), [contender.id]: describeMethod(contender.method) };
-  const settings = flatten(shown as Json).map(([name, value]) => `${name} ${value}`);
-  for (const line of wrapped(settings, screen.width - 6)) screen.say(dim(`    ${line}`));
+  for (const [name, method] of [["warm-up", warmUp.method] as const, [contender.id, contender.method] as const]) {
+    const settings = flatten(describeMethod(method)).map(([key, value]) => `${key.replace(/^settings\./, "")} ${value}`);
+    for (const line of wrapped([`${name}: ${settings[0]!}`, ...settings.slice(1)], screen.width - 6)) screen.say(dim(`    ${line}`));
+  }
 }
 
 /** Words joined by "; " in lines of at most this width. */

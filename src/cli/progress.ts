@@ -27,6 +27,7 @@ export function progress(
   const { name, total, unit = "steps", every = 10, clock = () => performance.now() } = options;
   const marks: [number, number][] = [];
   let said = -Infinity;
+  let drawn = -Infinity;
   return (done, shown = {}) => {
     const now = clock();
     marks.push([done, now]);
@@ -39,10 +40,12 @@ export function progress(
     const facts = [`${done}/${total}`, speed, left, ...Object.entries(shown).map(([key, value]) => `${key} ${short(value)}`)];
     const line = facts.filter((fact) => fact !== "").join("  ");
     if (screen.live) {
-      const width = 20;
+      // Ten times a second is as much as an eye can use.
+      if (done < total && now - drawn < 100) return;
+      drawn = now;
+      const width = screen.width < 80 ? 8 : 20;
       const full = Math.round((Math.min(done, total) / Math.max(1, total)) * width);
       screen.status(`  ${name} ${"━".repeat(full)}${"╌".repeat(width - full)} ${line}`);
-      if (done >= total) screen.status(null);
     } else if (done >= total || now - said >= every * 1000) {
       said = now;
       screen.say(`  ${name} ${line}`);

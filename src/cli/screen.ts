@@ -23,7 +23,8 @@ export interface Screen {
 
 export function screen(json: boolean): Screen {
   const live = process.stderr.isTTY === true && process.env["TERM"] !== "dumb";
-  const width = Math.max(40, Math.min(process.stderr.columns ?? process.stdout.columns ?? 100, 120));
+  // A terminal that does not say how wide it is says 0.
+  const width = Math.max(40, Math.min(process.stderr.columns || process.stdout.columns || 100, 120));
   let shown = false;
   const clear = () => {
     if (shown) process.stderr.write("\r\x1b[K");

@@ -105,6 +105,16 @@ describe("runs", () => {
     ).toBe("brain.Event:2");
   });
 
+  test("export to Parquet, or the line that installs what it needs", async () => {
+    const { status, said } = await guerdon(["runs", "export", "one", "--to", "parquet", "--out", "all.parquet"], root);
+    if (status === 0) expect(readFileSync(join(root, "all.parquet")).subarray(0, 4).toString()).toBe("PAR1");
+    else
+      expect([status, said]).toEqual([
+        2,
+        "guerdon: Parquet files are written by DuckDB, which is not installed: npm install @duckdb/node-api (or export to csv)\n",
+      ]);
+  });
+
   test("a run without its end is shown up to its last whole line", async () => {
     const path = join(root, "runs", "two", "metrics.jsonl");
     writeFileSync(path, readFileSync(path, "utf8") + '{"step":13,"ph');

@@ -55,7 +55,7 @@ describe("train", () => {
     for (const words of [
       "tiny, seed 0",
       "every setting",
-      "grpo.settings.scale.ddof 1",
+      "scale.ddof 1",
       "warm-up: learning the notation",
       "grpo: GRPO, 40 steps",
       "held-out: pass@1",
