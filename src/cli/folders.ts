@@ -1,25 +1,29 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { GuerdonError } from "../error.ts";
-import { didYouMean } from "./suggest.ts";
+import { nearest } from "./suggest.ts";
 
-/** Checks that a path exists; the error names a neighbour with a similar name. */
-export function mustExist(path: string): void {
-  if (existsSync(path)) return;
-  const folder = dirname(path);
-  const neighbours = existsSync(folder) && statSync(folder).isDirectory() ? readdirSync(folder) : [];
-  const place = (name: string) => join(folder, name);
-  throw new GuerdonError(
-    "input",
-    `there is no ${path}.${didYouMean(basename(path), neighbours).replace(/mean (.*)\?$/, (_, name: string) => `mean ${place(name)}?`)}`,
-  );
+const namesIn = (folder: string): string[] => (existsSync(folder) && statSync(folder).isDirectory() ? readdirSync(folder) : []);
+
+/** An error about a path that is not there; it names a neighbour with a similar name, in the path's own folder or in `others`. */
+function notThere(path: string, others: readonly string[] = []): GuerdonError {
+  for (const folder of [dirname(path), ...others]) {
+    const found = nearest(basename(path), namesIn(folder));
+    if (found !== null) return new GuerdonError("input", `there is no ${path}. Did you mean ${join(folder, found)}?`);
+  }
+  return new GuerdonError("input", `there is no ${path}`);
 }
 
-/** A run given by its folder or, where there is no such folder, by its name under runs/. */
+/** Checks that a path exists. */
+export function mustExist(path: string): void {
+  if (!existsSync(path)) throw notThere(path);
+}
+
+/** A run or a model given by its folder or, where there is no such folder, by its name under runs/. */
 export function runFolder(given: string): string {
   const path = given.replace(/[/\\]+$/, "") || given;
-  if (!existsSync(path) && existsSync(join("runs", path, "run.json"))) return join("runs", path);
-  if (!existsSync(path) && dirname(path) === "." && existsSync("runs")) mustExist(join("runs", path));
-  mustExist(path);
-  return path;
+  if (existsSync(path)) return path;
+  const named = join("runs", path);
+  if (existsSync(named)) return named;
+  throw notThere(path, ["runs"]);
 }

@@ -5,7 +5,7 @@ import { describeMethod, type DrawnRollout, type Job, type Method, type TrainRep
 import { beforeAndAfter, inShort, samplesTable, share } from "./evaluation.ts";
 import { plot } from "./plot.ts";
 import { progress } from "./progress.ts";
-import { duration, type Screen } from "./screen.ts";
+import { duration, printable, type Screen } from "./screen.ts";
 import { flatten } from "./settings.ts";
 import { table } from "./table.ts";
 
@@ -31,7 +31,7 @@ export function jobSettings(job: Job): { readonly [key: string]: Json } {
     seed,
     environment: { name: environment.name, maxActions: environment.maxActions },
     model: { ...model } as unknown as Json,
-    warmUp: { steps: warmUp.steps, tasksPerStep: warmUp.tasksPerStep, method: describeMethod(warmUp.method) },
+    warmUp: warmUp && { steps: warmUp.steps, tasksPerStep: warmUp.tasksPerStep, method: describeMethod(warmUp.method) },
     training: { steps, tasksPerStep: contender.tasksPerStep, method: describeMethod(contender.method) },
     rivals: rivals.map(({ id }) => id),
     evaluation: { ...evaluation },
@@ -44,8 +44,13 @@ export function header(screen: Screen, job: Job, directory: string): void {
   const { model, warmUp, contender, steps, evaluation } = job;
   const lines: [string, string][] = [
     ["task", `${job.environment.name}, answers of up to ${job.environment.maxActions} tokens, checked by a program`],
-    ["model", `transformer from scratch, ${model.layers} layers x ${model.width}, vocabulary ${model.vocabulary}`],
-    ["warm-up", `${warmUp.steps} steps of ${warmUp.tasksPerStep} demonstrations; ${methodLine(warmUp.method)}`],
+    [
+      "model",
+      "folder" in model
+        ? `${model.folder}${model.lora === undefined ? ", all weights" : `, an adapter of rank ${model.lora.rank} on ${model.lora.targets.join(" ")}`}`
+        : `transformer from scratch, ${model.layers} layers x ${model.width}, vocabulary ${model.vocabulary}`,
+    ],
+    ["warm-up", warmUp === null ? "none" : `${warmUp.steps} steps of ${warmUp.tasksPerStep} demonstrations; ${methodLine(warmUp.method)}`],
     ["training", `${steps} steps of ${contender.method.name} on ${contender.tasksPerStep} tasks; ${methodLine(contender.method)}`],
     ["measured on", `${evaluation.tasks} held-out tasks, ${evaluation.samples} answers each and a greedy one`],
     ["run folder", directory],
@@ -54,7 +59,11 @@ export function header(screen: Screen, job: Job, directory: string): void {
   screen.say(`${screen.style("bold", job.name)}, seed ${job.seed}`);
   for (const [name, text] of lines) screen.say(`  ${dim(name.padEnd(12))} ${text}`);
   screen.say(dim("  every setting"));
-  for (const [name, method] of [["warm-up", warmUp.method] as const, [contender.id, contender.method] as const]) {
+  const methods: readonly (readonly [string, Method])[] = [
+    ...(warmUp === null ? [] : [["warm-up", warmUp.method] as const]),
+    [contender.id, contender.method],
+  ];
+  for (const [name, method] of methods) {
     const settings = flatten(describeMethod(method)).map(([key, value]) => `${key.replace(/^settings\./, "")} ${value}`);
     for (const line of wrapped([`${name}: ${settings[0]!}`, ...settings.slice(1)], screen.width - 6)) screen.say(dim(`    ${line}`));
   }
@@ -73,7 +82,7 @@ function wrapped(words: readonly string[], width: number): string[] {
 
 /** Answers as a newcomer wants to see them: the task, what was said, whether it was right; in columns. */
 function answerLines(screen: Screen, drawn: readonly DrawnRollout[]): string[] {
-  const oneLine = (text: string) => text.replaceAll(/\s+/g, " ");
+  const oneLine = (text: string) => printable(text.replaceAll(/\s+/g, " "));
   const tasks = drawn.map(({ rollout }) =>
     oneLine(typeof rollout.task.prompt === "string" ? rollout.task.prompt : JSON.stringify(rollout.task.prompt)),
   );
@@ -150,6 +159,7 @@ export function jobScreen(screen: Screen, chance: number | null): (event: JobEve
         break;
       case "evaluating":
         screen.status(null);
+        if (event.id === "start") title(`start: ${event.title}`);
         if (rewards.length > 1) {
           screen.say("  mean reward of each step");
           for (const line of plot([{ name: "reward", points: rewards }], {
@@ -164,7 +174,7 @@ export function jobScreen(screen: Screen, chance: number | null): (event: JobEve
         break;
       case "evaluation":
         screen.status(null);
-        if (part?.id !== event.id) title(`${event.id}: done before`);
+        if (part?.id !== event.id && event.id !== "start") title(`${event.id}: done before`);
         screen.say(`  held-out: ${inShort(event.measured, chance)}`);
         break;
       case "result":
@@ -179,14 +189,14 @@ export function resultText(screen: Screen, { job, seed, before, after, chance, w
     "",
     screen.resultStyle(
       "bold",
-      `${job}, seed ${seed}: before and after ${training.title} (${training.steps} steps, ${duration(training.seconds)}; warm-up ${duration(warmUp.seconds)})`,
+      `${job}, seed ${seed}: before and after ${training.title} (${training.steps} steps, ${duration(training.seconds)}${warmUp.steps === 0 ? "" : `; warm-up ${duration(warmUp.seconds)}`})`,
     ),
     beforeAndAfter(before, after, chance),
     "",
     screen.resultStyle("bold", "What more samples buy, when the verifier picks the right one"),
     samplesTable([
-      ["after warm-up", before],
-      [`after ${training.title}`, after],
+      ["before", before],
+      ["after", after],
     ]),
   ].join("\n");
 }
@@ -201,12 +211,12 @@ export function comparisonText(screen: Screen, warmUp: PartResult, methods: read
     { pass1, greedy, passN, majorityN, distinct }: PartResult["measured"],
   ) => [name, steps, time, share(pass1), share(greedy), share(passN), share(majorityN), distinct.toFixed(1)];
   const rows = [
-    line("warm-up only", "-", "-", warmUp.measured),
+    line(warmUp.steps === 0 ? "none" : "warm-up only", "-", "-", warmUp.measured),
     ...methods.map(({ title, steps, seconds, measured }) => line(title, steps, duration(seconds), measured)),
   ];
   const text = [
     "",
-    screen.resultStyle("bold", "Methods from the same warm-up, under equal time"),
+    screen.resultStyle("bold", "Methods from the same start, under equal time"),
     table(["method", "steps", "training", "pass@1", "greedy", `pass@${samples}`, "majority", "different answers"], rows),
     ...(chance === null ? [] : [`chance ${share(chance)}: legal moves at random`]),
     "One seed: an illustration, no ranking. The supervised control has free and perfect demonstrations; a reward is for tasks where only a verifier exists.",

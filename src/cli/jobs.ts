@@ -57,6 +57,7 @@ export async function makeJob(name: string, options: JobOptions): Promise<Job> {
 
 /** Threads that pay for a job: two where there are two and the model has more than about 100,000 weights. */
 export function defaultThreads({ model }: Job): number {
+  if ("folder" in model) return Math.min(2, availableParallelism());
   const weights = Object.values(parameterShapes(model)).reduce((sum, shape) => sum + shape.reduce((product, n) => product * n, 1), 0);
   return weights > 100_000 ? Math.min(2, availableParallelism()) : 1;
 }

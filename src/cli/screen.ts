@@ -73,3 +73,11 @@ export function short(value: number | null | undefined): string {
   const size = Math.abs(value);
   return size >= 1e-3 && size < 1e6 ? String(Number(value.toPrecision(4))) : value.toExponential(2);
 }
+
+/** Text of a model or a file for a terminal: control characters, which could steer the terminal, are shown as symbols; newlines stay. */
+export const printable = (text: string): string =>
+  // The symbols for control characters stand at U+2400.
+  // oxlint-disable-next-line no-control-regex
+  text.replaceAll(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, (c) =>
+    c.charCodeAt(0) < 32 ? String.fromCharCode(0x2400 + c.charCodeAt(0)) : "\u2421",
+  );

@@ -26,4 +26,4 @@ export type { FrozenReference } from "./references.ts";
 export { step } from "./step.ts";
 export type { StepResult, Term } from "./step.ts";
 export { countdownJob, defineJob, jobs, sortingJob } from "./recipes.ts";
-export type { Contender, Job, JobDefinition, JobOptions } from "./recipes.ts";
+export type { Contender, Job, JobDefinition, JobOptions, Pretrained } from "./recipes.ts";

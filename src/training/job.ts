@@ -1,13 +1,14 @@
 import { join } from "node:path";
 import { localEngine, type LocalEngine } from "../engines/index.ts";
 import { GuerdonError } from "../error.ts";
-import { symbolTokenizer, transformer, type TextSequence, type TransformerPolicy } from "../policies/index.ts";
+import { readModel, symbolTokenizer, transformer, type TextSequence, type TransformerPolicy } from "../policies/index.ts";
 import { stream } from "../statistics/stream.ts";
 import type { Json, Snapshot } from "../statistics/snapshot.ts";
 import { evaluate, evaluationTasks, type Evaluation } from "./evaluate.ts";
 import type { Contender, Job } from "./recipes.ts";
 import type { TrainReport } from "./report.ts";
 import { openRun } from "./run-folder.ts";
+import { diskFiles, readJson, replace, toJson } from "./runs/files.ts";
 import { readRun } from "./runs/read.ts";
 import { train, type TrainOptions } from "./train.ts";
 
@@ -42,7 +43,7 @@ export interface JobResult {
   readonly job: string;
   readonly seed: number;
   readonly chance: number | null;
-  /** After the warm-up, before reinforcement. */
+  /** After the warm-up, or of the model as it was given; before reinforcement. */
   readonly before: Measured;
   readonly after: Measured;
   readonly warmUp: PartResult;
@@ -75,14 +76,18 @@ export interface RunJobOptions {
   readonly signal?: AbortSignal;
 }
 
-/** A fresh engine with a job's model. */
+/** A fresh engine with a job's model, as it is before any training. */
 export async function jobEngine(
   job: Job,
   options: Pick<RunJobOptions, "threads" | "device"> = {},
 ): Promise<LocalEngine<TextSequence> & { readonly policy: TransformerPolicy }> {
   const { threads, device } = options;
-  const policy = transformer(job.model, { tokenizer: symbolTokenizer(job.environment.symbols!) });
-  const engine = await localEngine({ policy, seed: job.seed, ...(threads === undefined ? {} : { threads }), ...(device && { device }) });
+  const { model, seed, environment } = job;
+  const start =
+    "folder" in model
+      ? await readModel(model.folder, { seed, ...(model.lora && { lora: model.lora }) })
+      : { policy: transformer(model, { tokenizer: symbolTokenizer(environment.symbols!) }) };
+  const engine = await localEngine({ ...start, seed, ...(threads === undefined ? {} : { threads }), ...(device && { device }) });
   return engine as typeof engine & { readonly policy: TransformerPolicy };
 }
 
@@ -141,7 +146,28 @@ type Length = { readonly steps: number } | { readonly seconds: number };
 type JobEngine = LocalEngine<TextSequence> & { readonly policy: TransformerPolicy };
 
 const warmedUp = (job: Job, engine: JobEngine, options: RunJobOptions): AsyncGenerator<JobEvent, PartResult> =>
-  trained(job, engine, { id: "warm-up", ...job.warmUp }, { steps: job.warmUp.steps }, options);
+  job.warmUp === null
+    ? asGiven(job, engine, options)
+    : trained(job, engine, { id: "warm-up", ...job.warmUp }, { steps: job.warmUp.steps }, options);
+
+/** Where a job without warm-up starts: the model is measured as it is. The numbers are kept in start.json. */
+async function* asGiven(job: Job, engine: JobEngine, { directory, signal }: RunJobOptions): AsyncGenerator<JobEvent, PartResult> {
+  const [id, title, path] = ["start", "the model as it is", join(directory, "start.json")];
+  if (diskFiles.size(path) !== null) {
+    const { part } = readJson(diskFiles, path, "guerdon-start", 1) as unknown as { readonly part: PartResult };
+    yield { kind: "evaluation", id, title, measured: part.measured };
+    return part;
+  }
+  yield { kind: "evaluating", id, title };
+  const part: PartResult = { id, title, steps: 0, seconds: 0, measured: await measure(job, engine, signal) };
+  diskFiles.makeFolder(directory);
+  replace(diskFiles, path, toJson({ format: "guerdon-start", version: 1, part }));
+  yield { kind: "evaluation", id, title, measured: part.measured };
+  return part;
+}
+
+const measure = async ({ environment, evaluation, reward }: Job, engine: JobEngine, signal: AbortSignal | undefined): Promise<Measured> =>
+  summary(await evaluate(engine, environment, { ...evaluation, ...(reward && { reward }), ...(signal && { signal }) }));
 
 /** One part: trains (or goes on, or only loads the weights when it is done), evaluates, and records the numbers in the run's results. */
 async function* trained(
@@ -188,9 +214,7 @@ async function* trained(
     return known;
   }
   yield { kind: "evaluating", id, title };
-  const measured = summary(
-    await evaluate(engine, environment, { ...job.evaluation, ...(reward && { reward }), ...(signal && { signal }) }),
-  );
+  const measured = await measure(job, engine, signal);
   const run = openRun(directory);
   let result: PartResult;
   try {

@@ -8,7 +8,7 @@ import {
   type TextTask,
 } from "../environments/index.ts";
 import { GuerdonError } from "../error.ts";
-import type { TransformerConfig } from "../policies/index.ts";
+import type { LoraConfig, TransformerConfig } from "../policies/index.ts";
 import type { Reward } from "../rewards/index.ts";
 import type { Rng } from "../statistics/stream.ts";
 import { drGrpo, grpo, onlineDpo, raft, supervised, type DemonstrationMethod, type Method } from "./methods.ts";
@@ -22,9 +22,15 @@ export interface Contender {
   readonly tasksPerStep: number;
 }
 
+/** A model that is there already: a local folder as Hugging Face writes it (`readModel`), and the adapter to train; without one, all of it. */
+export interface Pretrained {
+  readonly folder: string;
+  readonly lora?: LoraConfig;
+}
+
 /**
- * A whole experiment as data: a model from scratch learns the notation from demonstrations, then to win from a reward; both ends are
- * evaluated on held-out tasks. The rivals start from the same warm-up and get the same seconds.
+ * A whole experiment as data: a model from scratch learns the notation from demonstrations, or a pretrained one is taken as it is; then it
+ * learns to win from a reward. Both ends are evaluated on held-out tasks. The rivals start from the same weights and get the same seconds.
  */
 export interface Job {
   readonly name: string;
@@ -32,8 +38,9 @@ export interface Job {
   readonly environment: TextEnvironment;
   /** Absent: the environment's own check. */
   readonly reward?: Reward<never>;
-  readonly model: TransformerConfig;
-  readonly warmUp: { readonly method: DemonstrationMethod; readonly steps: number; readonly tasksPerStep: number };
+  readonly model: TransformerConfig | Pretrained;
+  /** Null: the model is taken as it is. */
+  readonly warmUp: { readonly method: DemonstrationMethod; readonly steps: number; readonly tasksPerStep: number } | null;
   readonly contender: Contender;
   readonly steps: number;
   readonly rivals: readonly Contender[];
@@ -71,15 +78,16 @@ const falling = (peak: number, up: number): Rate => ({ peak, up, floor: 0.1, sha
 /** A job of one's own: what to learn, from what, and with which method. Sizes are defaults that `JobOptions` may change. */
 export interface JobDefinition {
   readonly name: string;
-  /** With `symbols`, the vocabulary of the model. */
+  /** With `symbols`, the vocabulary of a model from scratch. */
   readonly environment: TextEnvironment;
   /** Default: the environment's own check. */
   readonly reward?: Reward<never>;
-  readonly model: Pick<TransformerConfig, "layers" | "width" | "heads"> & Partial<TransformerConfig>;
-  /** The longest prompt in tokens. */
-  readonly longestPrompt: number;
-  /** Supervised steps on the environment's demonstrations. Default: 128 examples a step, rate 4e-3. */
-  readonly warmUp: { readonly steps: number; readonly tasksPerStep?: number; readonly method?: DemonstrationMethod };
+  /** The shape of a model from scratch, or where a pretrained one lies. */
+  readonly model: (Pick<TransformerConfig, "layers" | "width" | "heads"> & Partial<TransformerConfig>) | Pretrained;
+  /** The longest prompt in tokens; needed for a model from scratch whose `context` is not given. */
+  readonly longestPrompt?: number;
+  /** Supervised steps on the environment's demonstrations (128 examples a step, rate 4e-3, unless said). Absent: none. */
+  readonly warmUp?: { readonly steps: number; readonly tasksPerStep?: number; readonly method?: DemonstrationMethod };
   readonly method: Method;
   readonly steps: number;
   /** Default 16. */
@@ -95,17 +103,15 @@ export interface JobDefinition {
  * Makes a job: a function of a seed and, for reduced runs, of sizes. The default export of a configuration file of `guerdon train` is what
  * this returns.
  *
- * @throws GuerdonError "usage" when the job is made and the environment has no symbols or no demonstrations
+ * @throws GuerdonError "usage" when the job is made and the environment lacks what it needs: symbols, demonstrations
  */
 export function defineJob(definition: JobDefinition): (options: JobOptions) => Job {
   const { name, environment, reward, model, warmUp, chance = null } = definition;
   return (options) => {
-    const { seed, layers = model.layers, width = model.width, warmUpSteps = warmUp.steps, steps = definition.steps } = options;
-    const { demonstrations = warmUp.tasksPerStep ?? 128, tasksPerStep = definition.tasksPerStep ?? 16 } = options;
+    const { seed, warmUpSteps = warmUp?.steps, steps = definition.steps } = options;
+    const { demonstrations = warmUp?.tasksPerStep ?? 128, tasksPerStep = definition.tasksPerStep ?? 16 } = options;
     const { evaluationTasks = definition.evaluation?.tasks ?? 500, samples = definition.evaluation?.samples ?? 16 } = options;
-    const { symbols, maxActions } = environment;
-    if (symbols === undefined) throw new GuerdonError("usage", `The environment "${environment.name}" has no symbols to make a model for.`);
-    if (environment.demonstrate === undefined)
+    if (warmUp !== undefined && environment.demonstrate === undefined)
       throw new GuerdonError("usage", `The environment "${environment.name}" has no demonstrations to warm a model up with.`);
     /** A method with its share of data. */
     const contender = (id: string, method: Method): Contender =>
@@ -117,22 +123,14 @@ export function defineJob(definition: JobDefinition): (options: JobOptions) => J
       seed,
       environment,
       ...(reward && { reward }),
-      model: {
-        norm: "layer",
-        positions: "learned",
-        activation: "gelu",
-        tied: false,
-        vocabulary: symbols.length,
-        context: definition.longestPrompt + maxActions,
-        ...model,
-        layers,
-        width,
-      },
-      warmUp: {
-        method: warmUp.method ?? supervised({ learningRate: falling(4e-3, 20) }),
-        steps: warmUpSteps,
-        tasksPerStep: demonstrations,
-      },
+      model: "folder" in model ? model : shapeOf(definition, model, options),
+      warmUp: warmUp
+        ? {
+            method: warmUp.method ?? supervised({ learningRate: falling(4e-3, 20) }),
+            steps: warmUpSteps ?? warmUp.steps,
+            tasksPerStep: demonstrations,
+          }
+        : null,
       contender: contender(folderName(definition.method.name), definition.method),
       steps,
       rivals: Object.entries(definition.rivals ?? {}).map(([id, method]) => contender(id, method)),
@@ -140,6 +138,32 @@ export function defineJob(definition: JobDefinition): (options: JobOptions) => J
       chance,
       options: { ...options, job: name },
     };
+  };
+}
+
+/** The shape of a model from scratch for an environment. */
+function shapeOf(
+  { environment, longestPrompt }: JobDefinition,
+  model: Exclude<JobDefinition["model"], Pretrained>,
+  options: JobOptions,
+): TransformerConfig {
+  const { symbols, maxActions, name } = environment;
+  if (symbols === undefined)
+    throw new GuerdonError("usage", `The environment "${name}" has no symbols to make a model for: give the folder of a pretrained model.`);
+  const context = model.context ?? (longestPrompt === undefined ? undefined : longestPrompt + maxActions);
+  if (context === undefined)
+    throw new GuerdonError("usage", `A model from scratch needs longestPrompt, the most tokens that a prompt of "${name}" has.`);
+  const { layers = model.layers, width = model.width } = options;
+  return {
+    norm: "layer",
+    positions: "learned",
+    activation: "gelu",
+    tied: false,
+    vocabulary: symbols.length,
+    ...model,
+    context,
+    layers,
+    width,
   };
 }
 

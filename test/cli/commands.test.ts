@@ -40,7 +40,7 @@ describe("usage", () => {
   test("with --json an error is a document too", async () => {
     const { status, out } = await guerdon(["runs", "show", "runs/none", "--json"], root);
     expect(status).toBe(2);
-    expect(JSON.parse(out)).toEqual({ error: { code: "input", message: expect.stringContaining("there is no runs/none.") } });
+    expect(JSON.parse(out)).toEqual({ error: { code: "input", message: expect.stringContaining("there is no runs/none") } });
   });
 
   test("help is on stdout, starts fast, and every example in it is a command", async () => {

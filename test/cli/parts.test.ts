@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { explain } from "../../src/cli/failure.ts";
 import { plot } from "../../src/cli/plot.ts";
 import { progress } from "../../src/cli/progress.ts";
-import { duration, short, type Screen } from "../../src/cli/screen.ts";
+import { duration, printable, short, type Screen } from "../../src/cli/screen.ts";
 import { didYouMean, editDistance } from "../../src/cli/suggest.ts";
 import { table } from "../../src/cli/table.ts";
 import { GuerdonError } from "../../src/error.ts";
@@ -66,6 +66,10 @@ test("tables put numbers to the right and words to the left", () => {
 test("numbers and durations are short", () => {
   expect([0, 12, 0.123456, 1e-5, 2.5e9, null].map(short)).toEqual(["0", "12", "0.1235", "1.00e-5", "2.50e+9", "-"]);
   expect([3.4, 75, 7500].map(duration)).toEqual(["3 s", "1 min 15 s", "2 h 05 min"]);
+});
+
+test("control characters of an answer cannot steer the terminal", () => {
+  expect(printable("a\x1b[2Jb\rc\nd\te\x9bf")).toBe("a␛[2Jb␍c\nd\te␡f");
 });
 
 test("progress: plain lines now and then where nobody looks on, with rate and time left", () => {

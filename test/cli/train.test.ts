@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { spawnSync } from "node:child_process";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readTokenizer, transformer, writeModel } from "../../src/policies/index.ts";
 import { readMetrics } from "../../src/training/runs/read.ts";
 import { guerdon } from "./guerdon.ts";
 
@@ -26,6 +27,26 @@ export default defineJob({
   evaluation: { tasks: 12, samples: 4 },
 });
 `;
+/** A folder with a tiny Llama from scratch, as it would be downloaded. */
+async function writeTinyModel(folder: string): Promise<void> {
+  const files = join(import.meta.dirname, "../golden/tokenizer");
+  const tokenizer = await readTokenizer(files);
+  const shape = {
+    layers: 1,
+    width: 16,
+    heads: 2,
+    vocabulary: tokenizer.vocabulary,
+    context: 64,
+    norm: "rms",
+    positions: "rotary",
+    activation: "swiglu",
+    tied: true,
+  } as const;
+  const policy = transformer(shape, { tokenizer });
+  await writeModel(folder, policy, policy.init(1));
+  for (const name of ["tokenizer.json", "tokenizer_config.json"]) copyFileSync(join(files, name), join(folder, name));
+}
+
 beforeAll(() => {
   mkdirSync(join(root, "node_modules"));
   symlinkSync(join(import.meta.dirname, "../.."), join(root, "node_modules", "guerdon"), "dir");
@@ -165,6 +186,42 @@ describe("eval and sample", () => {
     expect(wrong.status).toBe(2);
     expect(wrong.said).toContain('"seven"');
   });
+});
+
+test("a pretrained model is measured as it is, trained by an adapter, and asked again", async () => {
+  await writeTinyModel(join(root, "llama"));
+  writeFileSync(
+    join(root, "tasks.jsonl"),
+    ["one", "two", "three", "four", "five", "six"]
+      .map((word, i) => `${JSON.stringify({ prompt: word, reference: String(i + 1) })}\n`)
+      .join(""),
+  );
+  writeFileSync(
+    join(root, "tune.ts"),
+    `import { prompts } from "guerdon/environments";
+import { reward } from "guerdon/rewards";
+import { defineJob, grpo } from "guerdon/training";
+export default defineJob({
+  name: "tune",
+  environment: await prompts("tasks.jsonl", { testShare: 0.5, maxActions: 6 }),
+  reward: reward("short", ({ text }) => 1 - text.length / 40),
+  model: { folder: "llama", lora: { rank: 2, alpha: 4, targets: ["q_proj", "v_proj"] } },
+  method: grpo({ as: "trl", groupSize: 4, learningRate: 1e-2 }),
+  tasksPerStep: 2,
+  steps: 3,
+  evaluation: { tasks: 4, samples: 2 },
+});
+`,
+  );
+  const { status, out, said } = await guerdon(["train", "tune.ts", "--threads", "1", "--json"], root);
+  expect(status, said).toBe(0);
+  expect(said).toContain("llama, an adapter of rank 2 on q_proj v_proj");
+  expect(JSON.parse(out)).toMatchObject({ result: { warmUp: { id: "start", steps: 0 }, training: { steps: 3 } } });
+  const again = await guerdon(["resume", "runs/tune-0", "--json"], root);
+  expect((JSON.parse(again.out) as Trained).result).toEqual((JSON.parse(out) as Trained).result);
+  expect((await guerdon(["sample", "runs/tune-0", "seven"], root)).out).toMatch(/^seven {2}/);
+  expect((await guerdon(["sample", "llama", "seven", "--max-tokens", "3"], root)).out).toMatch(/^seven {2}/);
+  expect((await guerdon(["eval", "llama"], root)).said).toMatch(/^guerdon: llama is a model's folder: say on what to measure it/);
 });
 
 test("init writes a reward whose test passes and a configuration that trains; it never overwrites", async () => {

@@ -45,6 +45,7 @@ const kinds = (events: readonly JobEvent[]): string[] =>
 describe("the built-in jobs are the calibrated ones", () => {
   test("countdown", () => {
     const job = countdownJob({ seed: 1 });
+    if ("folder" in job.model) throw new Error("the main job starts from scratch");
     const weights = Object.values(parameterShapes(job.model)).reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
     // 163,584 weights counted by the calibration, with a position table of 18.
     expect(job.model).toMatchObject({
@@ -60,7 +61,7 @@ describe("the built-in jobs are the calibrated ones", () => {
     });
     expect(weights).toBe(163_584);
     expect(job.warmUp).toMatchObject({ steps: 700, tasksPerStep: 128 });
-    expect(job.warmUp.method.learningRate).toEqual({ peak: 4e-3, up: 20, floor: 0.1, shape: "linear" });
+    expect(job.warmUp?.method.learningRate).toEqual({ peak: 4e-3, up: 20, floor: 0.1, shape: "linear" });
     expect(job.steps).toBe(250);
     expect(job.contender.tasksPerStep).toBe(16);
     expect(describeMethod(job.contender.method)).toMatchObject({

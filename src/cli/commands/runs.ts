@@ -9,7 +9,7 @@ import { curve, readMetrics, readRollouts, readRun, runFolders, type RunSummary 
 import { runFolder } from "../folders.ts";
 import { command } from "../jobs.ts";
 import { plot } from "../plot.ts";
-import { short, type Screen } from "../screen.ts";
+import { printable, short, type Screen } from "../screen.ts";
 import { flatten } from "../settings.ts";
 import { didYouMean } from "../suggest.ts";
 import { table } from "../table.ts";
@@ -145,7 +145,9 @@ export async function show(screen: Screen, given: string, options: { readonly me
   const last = readRollouts(run.directory).slice(-3);
   if (last.length > 0)
     parts.push(
-      bold("last answers") + "\n" + last.map((r) => `  step ${r.step}  reward ${short(r.reward)}  ${r.prompt} ${r.completion}`).join("\n"),
+      bold("last answers") +
+        "\n" +
+        last.map((r) => `  step ${r.step}  reward ${short(r.reward)}  ${printable(`${r.prompt} ${r.completion}`)}`).join("\n"),
     );
   parts.push(
     bold("checkpoints") +

@@ -7,7 +7,7 @@ import { evaluationTasks } from "../../training/evaluate.ts";
 import { mustExist } from "../folders.ts";
 import { interruptible } from "../interrupt.ts";
 import { environmentBy, loadPolicy, type LoadedPolicy } from "../policies.ts";
-import type { Screen } from "../screen.ts";
+import { printable, type Screen } from "../screen.ts";
 
 export interface SampleCommand {
   readonly samples?: number;
@@ -75,15 +75,11 @@ export async function sample(screen: Screen, given: string, prompt: string | und
         : right === true || right === 1
           ? screen.resultStyle("green", "  ✓ right")
           : screen.resultStyle("red", "  ✗ wrong");
-    screen.result(
-      answers
-        .map(
-          (answer) =>
-            `${screen.resultStyle("dim", typeof answer.prompt === "string" ? answer.prompt : JSON.stringify(answer.prompt))}  ${answer.completion}${answer.stop === "length" ? " …" : ""}${mark(answer.right)}`,
-        )
-        .join("\n"),
-      { policy: name, samples: answers },
-    );
+    const lines = answers.map(({ prompt: asked, completion, stop, right }) => {
+      const task = typeof asked === "string" ? asked : JSON.stringify(asked);
+      return `${screen.resultStyle("dim", printable(task))}  ${printable(completion)}${stop === "length" ? " …" : ""}${mark(right)}`;
+    });
+    screen.result(lines.join("\n"), { policy: name, samples: answers });
   } finally {
     engine.dispose();
   }
