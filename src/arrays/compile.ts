@@ -2,9 +2,8 @@ import type * as Jax from "@jax-js/jax";
 import { GuerdonError } from "../error.ts";
 import { Arr } from "./arr.ts";
 import { library } from "./device.ts";
-import { values } from "./host.ts";
 import { arrayOf, Tensor, uploaded, type HostArray } from "./tensor.ts";
-import { unwrap, wrap } from "./traced.ts";
+import { constantOf, recording, unwrap, wrap } from "./traced.ts";
 import { mapTree } from "./tree.ts";
 
 type DeviceArray = Jax.numpy.Array;
@@ -43,9 +42,16 @@ export function compile<A extends readonly unknown[], R>(f: (...inputs: A) => R)
   function record(structure: unknown) {
     const recorded = (leaves: DeviceArray[]): Jax.JsTree<DeviceArray> => {
       const inputs = mapTree(structure, isSlot, ({ slot }) => wrap(leaves[slot]!), unreachable) as unknown as A;
-      const results = mapTree(f(...inputs), isArr, tracerOf, (x, path) => {
-        throw new GuerdonError("usage", `compile: the function returned ${describe(x)} at ${path || "its top"}, not an array`);
-      });
+      const results = recording(() =>
+        mapTree(
+          f(...inputs),
+          isArr,
+          (array) => unwrap(array) ?? constantOf(array),
+          (x, path) => {
+            throw new GuerdonError("usage", `compile: the function returned ${describe(x)} at ${path || "its top"}, not an array`);
+          },
+        ),
+      );
       shapes++;
       return results as Jax.JsTree<DeviceArray>;
     };
@@ -105,10 +111,6 @@ const isLeaf = (x: unknown): x is Leaf =>
   x instanceof Tensor ||
   typeof x === "number" ||
   (typeof x === "object" && x !== null && "data" in x && "shape" in x && (x.data instanceof Float32Array || x.data instanceof Int32Array));
-
-function tracerOf(array: Arr): DeviceArray {
-  return unwrap(array) ?? library().numpy.array(Float32Array.from(values(array)), { shape: [...array.shape] });
-}
 
 function unreachable(): never {
   throw new GuerdonError("internal", "compile lost the structure of its inputs or results.");

@@ -13,10 +13,12 @@ const longestSum = 256;
 /** Tables up to this many rows are read by a product with one-hot rows, which is faster than a gather here. */
 const smallTable = 256;
 
+/** What the values of the program that is being recorded own: one reference each. */
+let owned: Tracer[] = [];
+
 /**
  * The traced kernel: float32 (indices int32) inside a compiled program. The library's operations consume a reference of what they are given;
- * this class gives them one with `.ref` at each use, and nothing else in the package needs to know. What is left over is removed with the
- * trace.
+ * this class gives them one with `.ref` at each use, and nothing else in the package needs to know. `recording` gives back what is left over.
  */
 class TracedValue implements Value {
   readonly kernel = "traced";
@@ -24,6 +26,7 @@ class TracedValue implements Value {
 
   constructor(tracer: Tracer) {
     this.tracer = tracer;
+    owned.push(tracer);
   }
 
   get shape(): readonly number[] {
@@ -31,8 +34,7 @@ class TracedValue implements Value {
   }
 
   lift(other: Value): Value {
-    const data = Float32Array.from(values(new Arr(other)));
-    return new TracedValue(library().numpy.array(data, { shape: [...other.shape] }));
+    return new TracedValue(constantOf(new Arr(other)));
   }
 
   /** One reference, as numbers: comparisons are booleans in the library, whose sum and product are logical. */
@@ -206,6 +208,31 @@ function divisor(n: number): number {
 function traced(value: Value): TracedValue {
   if (value instanceof TracedValue) return value;
   throw new GuerdonError("internal", "A host array reached the traced kernel without being lifted.");
+}
+
+/** A new constant with the numbers of a host array. For files of arrays/ only. */
+export function constantOf(array: Arr): Tracer {
+  return library().numpy.array(Float32Array.from(values(array)), { shape: [...array.shape] });
+}
+
+/**
+ * Calls f, which records a program, and gives back the references that the traced values made in it own. Most tracers are bookkeeping, but
+ * constants are buffers, and so may be what a tracer inside a gradient holds on to; the program keeps its own reference to each until it
+ * is disposed. When f throws there is no program, and the constants are freed altogether. For files of arrays/ only.
+ */
+export function recording<R>(f: () => R): R {
+  const outer = owned;
+  owned = [];
+  try {
+    const result = f();
+    for (const tracer of owned) tracer.dispose();
+    return result;
+  } catch (cause) {
+    for (const tracer of owned) while (tracer instanceof library().Array && tracer.refCount > 0) tracer.dispose();
+    throw cause;
+  } finally {
+    owned = outer;
+  }
 }
 
 /** The array around a tracer, which it now owns. For files of arrays/ only. */

@@ -238,6 +238,53 @@ describe("nothing leaks", () => {
     x.dispose();
   });
 
+  describe("a disposed program frees its constants", () => {
+    const fixed = (shape: readonly number[]): Arr => A.host(ramp(shape).data, shape);
+    const slope = (f: (x: Arr) => Arr) => (x: Arr) => A.valueAndGradient((p: Arrays<"x">) => ({ value: f(p.x).sum() }), { x }).gradient.x;
+    const functions: Record<string, (x: Arr) => Arr> = {
+      "used twice": (x) => {
+        const c = fixed([40, 40]);
+        return x.add(c).mul(c.sum(0));
+      },
+      "used for nothing": (x) => {
+        x.add(fixed([40, 40]));
+        return x.mul(2);
+      },
+      "met by another": (x) =>
+        A.matmul(
+          x,
+          fixed([40, 40])
+            .add(x.mul(0))
+            .add(fixed([40])),
+        ),
+      "the result": () => fixed([40, 40]),
+      "inside a gradient": slope((x) => A.logSoftmax(A.exp(A.matmul(x, fixed([40, 40]))).mul(fixed([40])))),
+      "outside a gradient": (x) => {
+        const c = fixed([40, 40]);
+        return slope((y) => A.square(y.mul(c)))(x);
+      },
+      "of a parameter that does not matter": (x) =>
+        A.valueAndGradient((p: Arrays<"x" | "y">) => ({ value: A.exp(p.x.mul(fixed([40]))).sum() }), { x, y: x.mul(2) }).gradient.y,
+      "of a function that throws": slope((x) => {
+        A.matmul(x, fixed([40, 40])).mul(fixed([40]));
+        throw new Error("boom");
+      }),
+    };
+    test.each(Object.entries(functions))("%s", async (_, f) => {
+      const x = A.upload(ramp([40, 40]));
+      await expectNoLeak(async () => {
+        const program = A.compile(f);
+        try {
+          for (let call = 0; call < 2; call++) await read(program.run(x));
+        } catch (error) {
+          expect(error).toEqual(new Error("boom"));
+        }
+        program.dispose();
+      });
+      x.dispose();
+    });
+  });
+
   test("handles: retain, read, dispose", async () => {
     await expectNoLeak(async () => {
       const x = A.upload(ramp([40, 40]));
