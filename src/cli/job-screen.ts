@@ -1,4 +1,3 @@
-import { arraysDevice } from "../arrays/index.ts";
 import type { Json } from "../statistics/snapshot.ts";
 import type { JobEvent, JobResult, PartResult } from "../training/job.ts";
 import { describeMethod, type DrawnRollout, type Job, type Method, type TrainReport } from "../training/index.ts";
@@ -223,9 +222,3 @@ export function comparisonText(screen: Screen, warmUp: PartResult, methods: read
   ];
   return text.join("\n");
 }
-
-/** "wasm, 2 threads" */
-export const deviceLine = (): string => {
-  const device = arraysDevice();
-  return device === null ? "host" : `${device.device}, ${device.threads} ${device.threads === 1 ? "thread" : "threads"}`;
-};

@@ -33,7 +33,8 @@ interface Common {
 /** The exit status of a command that ends in order: 0, or 1 for a failed threshold. Nothing means 0. */
 type Outcome = number | void;
 
-function build(finish: (outcome: Outcome) => void): Command {
+/** The commands. What a command line asks for is handed to `perform`, which carries it out. */
+export function build(perform: (work: () => Promise<Outcome>) => Promise<void>): Command {
   const program = new Command("guerdon")
     .description("Reward learning: say what is good, find out whether it can be trusted, search with it, train on it.")
     .version(packageVersion, "-V, --version", "show the version")
@@ -54,7 +55,7 @@ function build(finish: (outcome: Outcome) => void): Command {
     async (...all: unknown[]) => {
       const command = all.at(-1) as Command;
       const options = command.opts<Common>();
-      finish(await f(screen(options.json === true), ...(all.slice(0, -1) as unknown as A)));
+      await perform(() => f(screen(options.json === true), ...(all.slice(0, -1) as unknown as A)));
     };
   const json = ["--json", "print the result as JSON"] as const;
 
@@ -226,7 +227,9 @@ function usage(error: CommanderError): string {
 /** Runs one command line and returns the exit status. */
 export async function run(words: readonly string[]): Promise<number> {
   let exit = 0;
-  const program = build((outcome) => void (exit = outcome ?? 0));
+  const program = build(async (work) => {
+    exit = (await work()) ?? 0;
+  });
   const asJson = words.includes("--json");
   const fail = (text: string, code: string, message: string) => {
     process.stderr.write(text + "\n");

@@ -1,5 +1,7 @@
+import type { Command } from "commander";
 import { expect, test } from "vitest";
 import { explain } from "../../src/cli/failure.ts";
+import { build } from "../../src/cli/program.ts";
 import { plot } from "../../src/cli/plot.ts";
 import { progress } from "../../src/cli/progress.ts";
 import { duration, printable, short, type Screen } from "../../src/cli/screen.ts";
@@ -125,4 +127,25 @@ test("metrics as CSV: one column a metric, empty where a row has none", () => {
     ]),
   );
   expect(csv).toBe('run,step,phase,kind,loss,time,pass@1\n"a ""run"", or two",1,rl,step,0.5,2,\n"a ""run"", or two",1,rl,evaluation,,,\n');
+});
+
+test("every command has examples in its help, and they are command lines that it takes", async () => {
+  let help = "";
+  const performed: string[] = [];
+  const program = build(async () => void performed.push("one"));
+  const commands = (of: Command): Command[] => [of, ...of.commands.flatMap(commands)];
+  for (const command of commands(program)) {
+    if (command.commands.length > 0 && command !== program) continue; // `runs` alone only lists its commands
+    const before = help.length;
+    command.configureOutput({ writeOut: (text) => void (help += text) }).outputHelp();
+    expect(help.slice(before), command.name()).toContain("$ guerdon ");
+  }
+  const lines = [...help.matchAll(/^ {2}\$ guerdon (.+)$/gm)].map((match) => match[1]!);
+  for (const line of lines)
+    await program.parseAsync(
+      [...line.matchAll(/'([^']*)'|(\S+)/g)].map((word) => word[1] ?? word[2]!),
+      { from: "user" },
+    );
+  expect(performed).toHaveLength(lines.length);
+  expect(lines.length).toBeGreaterThan(15);
 });
