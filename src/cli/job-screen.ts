@@ -114,6 +114,7 @@ export function jobScreen(screen: Screen, chance: number | null): (event: JobEve
   let rewards: [number, number][] = [];
   let shownAt = -1;
   let seconds = 0;
+  let saidAt = 0;
   let part: (JobEvent & { kind: "part" }) | null = null;
   let last: TrainReport | null = null;
   const title = (text: string) => {
@@ -123,7 +124,8 @@ export function jobScreen(screen: Screen, chance: number | null): (event: JobEve
 
   const step = (current: JobEvent & { kind: "part" }, now: TrainReport) => {
     last = now;
-    seconds += now.seconds.preparing + now.seconds.updating;
+    // The part's own clock, which goes on where an interrupted run stopped it.
+    seconds = (now.at.signals["seconds"] ?? 0) + now.seconds.preparing + now.seconds.updating;
     if (now.reward !== null) rewards.push([now.index, now.reward.mean]);
     const due =
       current.steps === null ? Math.floor((seconds / current.seconds!) * glimpses) : Math.floor((now.index / current.steps) * glimpses);
@@ -139,14 +141,20 @@ export function jobScreen(screen: Screen, chance: number | null): (event: JobEve
         screen.say(line);
     }
     for (const { sentence } of now.findings) screen.say(`  ${screen.style("yellow", "!")} step ${now.index}: ${sentence}`);
-    if (current.steps === null) screen.status(`  ${current.id} ${duration(seconds)} of ${duration(current.seconds!)}  step ${now.index}`);
-    else report?.(now.index, facts(now));
+    if (current.steps !== null) return report?.(now.index, facts(now));
+    // A part whose length is in seconds: its progress is the time that it has used.
+    const line = `  ${current.id} ${duration(seconds)} of ${duration(current.seconds!)}  step ${now.index}`;
+    if (screen.live) screen.status(line);
+    else if (seconds - saidAt >= 10) {
+      saidAt = seconds;
+      screen.say(line);
+    }
   };
 
   return (event) => {
     switch (event.kind) {
       case "part": {
-        [part, rewards, shownAt, seconds, last] = [event, [], -1, 0, null];
+        [part, rewards, shownAt, seconds, saidAt, last] = [event, [], -1, 0, 0, null];
         const length = event.steps === null ? `${duration(event.seconds!)} of training` : `${event.steps} steps`;
         title(`${event.id}: ${event.id === "warm-up" ? "learning the notation from demonstrations" : event.title}, ${length}`);
         if (event.done > 0) screen.say(`  going on from step ${event.done}`);

@@ -55,7 +55,12 @@ interface Work {
 async function work(screen: Screen, job: Job, { directory, threads, compare }: Work): Promise<number> {
   const chance = chanceOf(job);
   header(screen, job, directory);
-  screen.say(screen.style("dim", `  on ${threads} ${threads === 1 ? "thread" : "threads"}; Ctrl-C stops and saves`));
+  screen.say(
+    screen.style(
+      "dim",
+      `  on ${threads === 1 ? "one thread, which repeats bit by bit" : `${threads} threads; one (--threads 1) is slower and repeats bit by bit`}. Ctrl-C stops and saves`,
+    ),
+  );
   const show = jobScreen(screen, chance);
   try {
     await interruptible(screen, async (signal) => {

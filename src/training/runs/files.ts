@@ -85,9 +85,21 @@ function writeAll(descriptor: number, bytes: Uint8Array): void {
   for (let done = 0; done < bytes.length;) done += fs.writeSync(descriptor, bytes, done);
 }
 
+/** One folder at a time: with its own `recursive`, Node reports a read-only file system as "no such file" (ENOENT). */
+function makeFolder(path: string): void {
+  const there = (): boolean => fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  if (there()) return;
+  if (dirname(path) !== path) makeFolder(dirname(path));
+  try {
+    fs.mkdirSync(path);
+  } catch (cause) {
+    if (!there()) throw cause; // else another process made it just now
+  }
+}
+
 /** The real file system; every failure is a GuerdonError("io"). */
 export const diskFiles: Files = {
-  makeFolder: (path) => attempt("make the folder", path, () => void fs.mkdirSync(path, { recursive: true })),
+  makeFolder: (path) => attempt("make the folder", path, () => makeFolder(path)),
   write: (path, bytes) =>
     attempt("write", path, () =>
       withOpen(path, "w", (descriptor) => {
