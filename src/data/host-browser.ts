@@ -1,5 +1,5 @@
 import { GuerdonError } from "../error.ts";
-import type { Host } from "./host.ts";
+import type { Host, Peer, PeerEnd } from "./host.ts";
 
 /** In a browser there are no paths: each operation fails with a sentence that says so. */
 export function browserHost(): Host {
@@ -17,5 +17,36 @@ export function browserHost(): Host {
     append: refuse,
     exists: refuse,
     list: refuse,
+    start: async (module, { kind }) => {
+      if (kind === "process") throw new GuerdonError("unsupported", "A browser has no processes of its own: this part needs Node.");
+      return pageWorker(module);
+    },
+    stripTypes: () =>
+      Promise.reject(new GuerdonError("unsupported", "Types are stripped by Node, and this is a browser: give it JavaScript instead.")),
+  };
+}
+
+function pageWorker(module: URL): Peer {
+  const worker = new Worker(module, { type: "module" });
+  const early: unknown[] = [];
+  let hand: ((message: unknown) => void) | null = null;
+  let settle!: (end: PeerEnd) => void;
+  const ended = new Promise<PeerEnd>((resolve) => (settle = resolve));
+  worker.addEventListener("message", ({ data }: MessageEvent) => (hand === null ? early.push(data) : hand(data)));
+  worker.addEventListener("error", ({ message }) => {
+    worker.terminate();
+    settle({ kind: "threw", reason: `it threw ${message || "while it was loaded"}` });
+  });
+  return {
+    post: (message) => worker.postMessage(message),
+    listen(listener) {
+      hand = listener;
+      for (const message of early.splice(0)) listener(message);
+    },
+    async kill() {
+      worker.terminate();
+      settle({ kind: "killed", reason: "it was killed" });
+    },
+    ended,
   };
 }

@@ -7,6 +7,7 @@ export async function nodeHost(): Promise<Host> {
   const files = await import("node:fs/promises");
   const { createReadStream } = await import("node:fs");
   const paths = await import("node:path");
+  const { startPeer } = await import("./peers-node.ts");
   const text = (bytes: Uint8Array, path: string): string => {
     try {
       return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
@@ -45,6 +46,10 @@ export async function nodeHost(): Promise<Host> {
         () => false,
       ),
     list: async (path) => (await attempt("list", path, () => files.readdir(path))).sort(),
+    start: async (module, options) => startPeer(module, options),
+    async stripTypes(source) {
+      return (await import("node:module")).stripTypeScriptTypes(source);
+    },
   };
 }
 

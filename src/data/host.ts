@@ -1,6 +1,6 @@
 /**
- * The machine's files, as far as rooms that also run in a browser need them. There is one implementation for Node and one for browsers,
- * where every operation is one clear error. Paths are as the user wrote them.
+ * The machine's files, workers and processes, as far as rooms that also run in a browser need them. There is one implementation for Node
+ * and one for browsers, where whatever a page cannot do is one clear error. Paths are as the user wrote them.
  */
 export interface Host {
   /** The whole file as UTF-8 text, without a byte-order mark. */
@@ -15,6 +15,45 @@ export interface Host {
   exists(path: string): Promise<boolean>;
   /** The names in a folder, sorted. */
   list(path: string): Promise<string[]>;
+  /**
+   * Starts a module in a worker or in a process of its own. The module listens with `listen` or `answerJobs` of peer.ts. Name it by
+   * `new URL("./name.ts", import.meta.url)`: where only the compiled name.js lies there, that is taken.
+   *
+   * A peer never keeps this process alive by itself, and none outlives it: a peer process watches its parent from a thread of its own, so
+   * that even one that never yields ends within a second of it.
+   *
+   * @throws GuerdonError "unsupported" for a process in a browser; "io" when it cannot be started
+   */
+  start(module: URL, options: StartOptions): Promise<Peer>;
+  /** TypeScript with its types replaced by spaces. @throws GuerdonError "unsupported" in a browser; SyntaxError for what is no erasable TypeScript */
+  stripTypes(source: string): Promise<string>;
+}
+
+export interface StartOptions {
+  /** A worker is cheap and shares this process; a process can be killed at any point, whatever native code it is in. */
+  readonly kind: "worker" | "process";
+  /** Options of Node or V8 for a peer process, such as `--wasm-max-mem-pages=4096`. */
+  readonly flags?: readonly string[];
+  /** A peer that grows beyond it is ended. A worker's counts only its JavaScript heap, a process's everything that is resident. */
+  readonly memoryMiB?: number;
+}
+
+/** A module that runs somewhere else. Messages are structured clones. */
+export interface Peer {
+  /** The process id of a peer process. */
+  readonly pid?: number;
+  post(message: unknown): void;
+  /** Sets the one listener for its messages; messages that came before are handed over at once. */
+  listen(listener: (message: unknown) => void): void;
+  /** Ends it at once, whatever it is doing; resolves when it is gone. */
+  kill(): Promise<void>;
+  /** Resolves when it has ended, however that came about, with a sentence that says how. */
+  readonly ended: Promise<PeerEnd>;
+}
+
+export interface PeerEnd {
+  readonly kind: "killed" | "memory" | "exited" | "threw";
+  readonly reason: string;
 }
 
 /** The host of this process: Node's file system, or the browser's refusal. */

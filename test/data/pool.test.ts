@@ -1,0 +1,106 @@
+import { spawn } from "node:child_process";
+import { afterAll, describe, expect, it } from "vitest";
+import { pool, thisHost, type Pool } from "../../src/data/index.ts";
+
+type Job = { do: string; n?: number };
+const module = new URL("./peer-child.ts", import.meta.url);
+const host = await thisHost();
+const open: Pool<Job, unknown>[] = [];
+const make = (kind: "worker" | "process", size = 1): Pool<Job, unknown> => {
+  const made = pool<Job, unknown>({ start: () => host.start(module, { kind, ...(kind === "process" ? { memoryMiB: 300 } : {}) }), size });
+  open.push(made);
+  return made;
+};
+afterAll(() => Promise.all(open.map((one) => one.close())));
+
+const alive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+describe.each(["worker", "process"] as const)("a pool of peers, each a %s", (kind) => {
+  it("answers jobs, passes on a throw, and survives hangs and exits", async () => {
+    const peers = make(kind);
+    expect(await peers.run({ do: "echo", n: 1 }, { timeoutMs: 5000 })).toEqual({ kind: "done", value: 1 });
+    expect(await peers.run({ do: "throw" }, { timeoutMs: 5000 })).toEqual({ kind: "threw", reason: "as asked" });
+    const start = performance.now();
+    expect(await peers.run({ do: "hang" }, { timeoutMs: 200 })).toEqual({ kind: "timeout", reason: "it took longer than 200 ms" });
+    expect(performance.now() - start).toBeLessThan(2000);
+    expect(await peers.run({ do: "exit" }, { timeoutMs: 5000 })).toEqual({ kind: "ended", reason: "it exited with code 3" });
+    expect(await peers.run({ do: "echo", n: 2 }, { timeoutMs: 5000 })).toEqual({ kind: "done", value: 2 });
+    expect(await peers.run({ do: "environment" }, { timeoutMs: 5000 })).toEqual({ kind: "done", value: [] });
+  });
+
+  it("ends waiting and running jobs when they are cancelled", async () => {
+    const peers = make(kind);
+    const stop = new AbortController();
+    const running = peers.run({ do: "hang" }, { timeoutMs: 20_000, signal: stop.signal });
+    const waiting = peers.run({ do: "echo" }, { timeoutMs: 20_000, signal: stop.signal });
+    await peers.warm(1);
+    stop.abort();
+    expect((await running).kind).toBe("aborted");
+    expect((await waiting).kind).toBe("aborted");
+    expect(await peers.run({ do: "echo", n: 3 }, { timeoutMs: 5000 })).toEqual({ kind: "done", value: 3 });
+  });
+});
+
+describe("peer processes", () => {
+  it("are ended when they hold too much memory, and killed ones are gone when the outcome arrives", async () => {
+    const peers = make("process");
+    await peers.warm();
+    const [first] = peers.pids();
+    expect(await peers.run({ do: "grow" }, { timeoutMs: 20_000 })).toEqual({
+      kind: "memory",
+      reason: "it used more than 300 MiB of memory",
+    });
+    await peers.warm();
+    const [second] = peers.pids();
+    expect((await peers.run({ do: "hang" }, { timeoutMs: 100 })).kind).toBe("timeout");
+    expect([first!, second!].map(alive)).toEqual([false, false]);
+    await peers.warm();
+    const third = peers.pids();
+    await peers.close();
+    expect(third.map(alive)).toEqual([false]);
+    expect((await peers.run({ do: "echo" }, { timeoutMs: 100 })).kind).toBe("aborted");
+  });
+
+  it("end when their parent is killed, even one that never yields", async () => {
+    const source = `const { pool, thisHost } = await import(${JSON.stringify(new URL("../../src/data/index.ts", import.meta.url).href)});
+      const host = await thisHost();
+      const peers = pool({ start: () => host.start(new URL(${JSON.stringify(module.href)}), { kind: "process" }), size: 1 });
+      await peers.warm();
+      void peers.run({ do: "hang" }, { timeoutMs: 60_000 });
+      console.log(peers.pids()[0]);`;
+    const parent = spawn(process.execPath, ["--conditions=guerdon-source", "--input-type=module", "-e", source]);
+    const pid = await new Promise<number>((resolve) => parent.stdout.once("data", (text: Buffer) => resolve(Number(text.toString()))));
+    expect(alive(pid)).toBe(true);
+    parent.kill("SIGKILL");
+    await expect.poll(() => alive(pid), { timeout: 3000 }).toBe(false);
+  });
+
+  it("say why they could not be started", async () => {
+    const broken = pool<Job, unknown>({ start: () => host.start(new URL("./absent.ts", import.meta.url), { kind: "process" }), size: 1 });
+    const outcome = await broken.run({ do: "echo" }, { timeoutMs: 100 });
+    expect(outcome.kind).toBe("start");
+    await expect(broken.warm()).rejects.toThrow(/There is no module .*absent\.ts to start/);
+  });
+
+  it("do not keep a finished process alive", async () => {
+    const source = `const { pool, thisHost } = await import(${JSON.stringify(new URL("../../src/data/index.ts", import.meta.url).href)});
+      const host = await thisHost();
+      for (const kind of ["process", "worker"]) {
+        const peers = pool({ start: () => host.start(new URL(${JSON.stringify(module.href)}), { kind }), size: 1 });
+        const { value } = await peers.run({ do: "echo", n: 4 }, { timeoutMs: 5000 });
+        console.log(value);
+      }`;
+    const parent = spawn(process.execPath, ["--conditions=guerdon-source", "--input-type=module", "-e", source]);
+    let said = "";
+    parent.stdout.on("data", (text: Buffer) => (said += text.toString()));
+    const code = await new Promise((resolve) => parent.on("exit", resolve));
+    expect({ code, said }).toEqual({ code: 0, said: "4\n4\n" });
+  });
+});
