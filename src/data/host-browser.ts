@@ -17,6 +17,20 @@ export function browserHost(): Host {
     append: refuse,
     exists: refuse,
     list: refuse,
+    readChunks: (path) => ({ [Symbol.asyncIterator]: () => ({ next: () => refuse(path) }) }),
+    readRange: refuse,
+    decompress(format) {
+      throw new GuerdonError(
+        "unsupported",
+        `Data compressed with ${format} cannot be read in a browser here. Write it without compression or with snappy.`,
+      );
+    },
+    stat: refuse,
+    rename: refuse,
+    truncate: refuse,
+    remove: refuse,
+    writeNew: refuse,
+    sync: refuse,
     start: async (module, { kind }) => {
       if (kind === "process") throw new GuerdonError("unsupported", "A browser has no processes of its own: this part needs Node.");
       return pageWorker(module);

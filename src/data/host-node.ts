@@ -5,8 +5,9 @@ import { splitLines } from "./lines.ts";
 /** Node's file system. Its modules are imported here, at run time, so that a browser never sees them. */
 export async function nodeHost(): Promise<Host> {
   const files = await import("node:fs/promises");
-  const { createReadStream } = await import("node:fs");
   const paths = await import("node:path");
+  const { largeFiles } = await import("./large-files-node.ts");
+  const large = largeFiles(failed);
   const { startPeer } = await import("./peers-node.ts");
   const text = (bytes: Uint8Array, path: string): string => {
     try {
@@ -16,13 +17,14 @@ export async function nodeHost(): Promise<Host> {
     }
   };
   return {
+    ...large,
     readBytes: (path) => attempt("read", path, () => files.readFile(path)),
     async readText(path) {
       return text(await attempt("read", path, () => files.readFile(path)), path);
     },
     async *readLines(path) {
       try {
-        yield* splitLines(createReadStream(path));
+        yield* splitLines(large.readChunks(path));
       } catch (cause) {
         throw cause instanceof TypeError ? notText(path, cause) : failed("read", path, cause);
       }

@@ -1,12 +1,14 @@
+import type { LargeFiles } from "./large-files.ts";
+
 /**
  * The machine's files, workers and processes, as far as rooms that also run in a browser need them. There is one implementation for Node
  * and one for browsers, where whatever a page cannot do is one clear error. Paths are as the user wrote them.
  */
-export interface Host {
+export interface Host extends LargeFiles {
   /** The whole file as UTF-8 text, without a byte-order mark. */
   readText(path: string): Promise<string>;
   readBytes(path: string): Promise<Uint8Array>;
-  /** The lines of a UTF-8 file without their ends (LF or CRLF) and without a byte-order mark, read as they are asked for. */
+  /** The lines of a UTF-8 file, compressed or not, without their ends (LF or CRLF) and without a byte-order mark, read as they are asked for. */
   readLines(path: string): AsyncIterable<string>;
   /** Replaces the file in one step: readers see the old content or the new, never a half. Makes missing folders. */
   writeAtomic(path: string, content: string | Uint8Array): Promise<void>;

@@ -4,6 +4,6 @@ export { thisHost } from "./host.ts";
 export type { JobOptions, JobOutcome, Pool, PoolOptions } from "./pool.ts";
 export { pool } from "./pool.ts";
 export { answerJobs, listen } from "./peer.ts";
-export type { FileRow } from "./jsonl.ts";
-export { readRows } from "./jsonl.ts";
+export type { FileFormat, FileRow, ReadOptions } from "./read.ts";
+export { countRows, readRows } from "./read.ts";
 export { referenceColumn, referenceColumns } from "./columns.ts";

@@ -5,15 +5,25 @@
  * @throws TypeError for bytes that are not UTF-8
  */
 export async function* splitLines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string, void, undefined> {
-  const decoder = new TextDecoder("utf-8", { fatal: true });
+  for await (const lines of lineLots(chunks)) yield* lines;
+}
+
+/** As `splitLines`, all lines that a chunk completes at a time. */
+export async function* lineLots(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string[], void, undefined> {
   let rest = "";
-  for await (const chunk of chunks) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+  for await (const text of textOf(chunks)) {
+    const lines = (rest + text).split("\n");
     rest = lines.pop()!;
-    for (const line of lines) yield withoutReturn(line);
+    yield lines.map(withoutReturn);
   }
-  rest += decoder.decode();
-  if (rest !== "") yield withoutReturn(rest);
+  if (rest !== "") yield [withoutReturn(rest)];
+}
+
+/** UTF-8 bytes as text, without a byte-order mark. @throws TypeError for bytes that are not UTF-8 */
+export async function* textOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string, void, undefined> {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  for await (const chunk of chunks) yield decoder.decode(chunk, { stream: true });
+  yield decoder.decode();
 }
 
 const withoutReturn = (line: string): string => (line.endsWith("\r") ? line.slice(0, -1) : line);

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { readRows, referenceColumn, thisHost } from "../../src/data/index.ts";
+import { countRows, readRows, referenceColumn, thisHost } from "../../src/data/index.ts";
 import { browserHost } from "../../src/data/host-browser.ts";
 import { splitLines } from "../../src/data/lines.ts";
 
@@ -25,11 +25,13 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
 }
 const rowsOf = (path: string) => all(readRows(path));
 
-test("JSONL with a byte-order mark, CRLF and blank lines, each row with its line", async () => {
-  expect(await rowsOf(file("a.jsonl", '\ufeff{"prompt":"ä"}\r\n\r\n  \n{"prompt":"b"}'))).toEqual([
-    { line: 1, row: { prompt: "ä" } },
-    { line: 4, row: { prompt: "b" } },
+test("JSONL with a byte-order mark, CRLF and blank lines, each row with its place", async () => {
+  const path = file("a.jsonl", '\ufeff{"prompt":"ä"}\r\n\r\n  \n{"prompt":"b"}');
+  expect(await rowsOf(path)).toEqual([
+    { number: 1, line: 1, where: `${path} row 1`, row: { prompt: "ä" }, text: '{"prompt":"ä"}' },
+    { number: 2, line: 4, where: `${path} row 2 (line 4)`, row: { prompt: "b" }, text: '{"prompt":"b"}' },
   ]);
+  expect(await countRows(path)).toBe(2);
   expect(await rowsOf(file("empty.jsonl", ""))).toEqual([]);
 });
 
@@ -43,11 +45,10 @@ test("bad lines are named by file and line", async () => {
     code: "io",
     message: expect.stringMatching(/none\.jsonl: there is no such file/),
   });
-  await expect(rowsOf("rows.parquet")).rejects.toMatchObject({
-    code: "unsupported",
-    message: expect.stringMatching(/parquet files cannot be read yet/),
-  });
-  await expect(rowsOf("rows.CSV")).rejects.toMatchObject({ code: "unsupported" });
+  await expect(rowsOf("rows.xlsx")).rejects.toMatchObject({ code: "unsupported" });
+  await expect(rowsOf(file("list.json", '[\n{"a":1}]'))).rejects.toThrow(
+    /list\.json is one JSON list\. .*jq -c '\.\[\]' .*list\.json > .*list\.jsonl/,
+  );
 });
 
 test("lines survive any cut into chunks", async () => {
@@ -87,7 +88,7 @@ test("in a browser a path is one clear error", async () => {
   const refusal = { code: "unsupported", message: expect.stringMatching(/^"a\.jsonl" is a path, and a browser cannot open paths/) };
   await expect(host.readText("a.jsonl")).rejects.toMatchObject(refusal);
   await expect(all(host.readLines("a.jsonl"))).rejects.toMatchObject(refusal);
-  await expect(all(readRows("a.jsonl", host))).rejects.toMatchObject(refusal);
+  await expect(all(readRows("a.jsonl", { host }))).rejects.toMatchObject(refusal);
   await expect(host.writeAtomic("a.jsonl", "")).rejects.toMatchObject(refusal);
 });
 

@@ -83,12 +83,12 @@ test("what is missing or contradictory is named with file and line", async () =>
     /two\.jsonl: the reference could be "answer" or "solution"\. Say which/,
   );
   await expect(prompts(file("no-prompt.jsonl", [{ question: "a", answer: "1" }]))).rejects.toThrow(
-    /no-prompt\.jsonl line 1: the column "prompt" is missing/,
+    /no-prompt\.jsonl row 1: the column "prompt" is missing/,
   );
   await expect(prompts(file("hole.jsonl", [{ prompt: "a", answer: "1" }, "", { prompt: "b" }]))).rejects.toThrow(
-    /hole\.jsonl line 3: the reference "answer" is missing/,
+    /hole\.jsonl row 2 \(line 3\): the reference "answer" is missing/,
   );
-  await expect(prompts(file("bad.jsonl", [{ prompt: 3 }]))).rejects.toThrow(/line 1: "prompt" must be text or a list/);
+  await expect(prompts(file("bad.jsonl", [{ prompt: 3 }]))).rejects.toThrow(/row 1: "prompt" must be text or a list/);
   expect(() => prompts([])).toThrow("there are no rows");
   expect(() => prompts([{ prompt: "only" }])).toThrow(/cannot be split/);
   expect(() => prompts(rows, { testShare: 1 })).toThrow(/between 0 and 1/);

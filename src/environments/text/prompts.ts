@@ -1,6 +1,6 @@
 import { referenceColumn } from "../../data/columns.ts";
 import type { Host } from "../../data/host.ts";
-import { readRows } from "../../data/jsonl.ts";
+import { readRows } from "../../data/read.ts";
 import type { Message } from "../../data/row.ts";
 import { GuerdonError } from "../../error.ts";
 import { below, shuffled, stream } from "../../statistics/stream.ts";
@@ -35,7 +35,7 @@ export interface PromptsEnvironment extends TextEnvironment {
  * An environment of given prompts, with or without references. All columns of a row reach rewards. Rows with the same prompt never end up
  * in different splits.
  *
- * @param source rows, or the path of a JSONL file (then a promise)
+ * @param source rows, or the path of a JSONL, CSV or Parquet file (then a promise)
  * @throws GuerdonError "input" naming file and line, or row, for what is missing or contradictory
  */
 export function prompts(source: readonly Readonly<Record<string, unknown>>[], options?: PromptsOptions): PromptsEnvironment;
@@ -54,7 +54,7 @@ export function prompts(
 
 async function fromFile(path: string, options: PromptsOptions): Promise<PromptsEnvironment> {
   const rows: PlacedRow[] = [];
-  for await (const { row, line } of readRows(path, options.host)) rows.push({ row, where: `${path} line ${line}` });
+  for await (const { row, where } of readRows(path, options.host ? { host: options.host } : {})) rows.push({ row, where });
   const name = path
     .split(/[\\/]/)
     .at(-1)!
@@ -64,7 +64,7 @@ async function fromFile(path: string, options: PromptsOptions): Promise<PromptsE
 
 interface PlacedRow {
   readonly row: Readonly<Record<string, unknown>>;
-  /** For messages: "prompts.jsonl line 3". */
+  /** For messages: "prompts.jsonl row 3". */
   readonly where: string;
 }
 
