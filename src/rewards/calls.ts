@@ -1,3 +1,4 @@
+import { GuerdonError } from "../error.ts";
 import { placeOf } from "./place.ts";
 import { quoted, type ScoreError } from "./grade.ts";
 
@@ -8,7 +9,15 @@ export type Outcome<T> = { readonly value: T; readonly error?: undefined } | { r
 export interface CallContext {
   /** Aborted at the deadline or by the caller. Pass it to `fetch`. */
   readonly signal: AbortSignal;
+  /**
+   * Reports what this call has used up, for instance `{ promptTokens: 812, completionTokens: 40, dollars: 0.0003 }`. Amounts are added up
+   * over the whole run, also those of calls that fail afterwards.
+   */
+  spend(amounts: Readonly<Record<string, number>>): void;
 }
+
+/** Sums of what calls reported with `spend`. */
+export type Cost = Readonly<Record<string, number>>;
 
 /** The one way in which the runner calls user code: in a bounded number of slots, with a deadline, again after a failure. */
 export interface Calls {
@@ -23,9 +32,11 @@ export interface CallLimits {
   /** Further tries after a throw or a timeout, each after a pause that doubles from 100 ms. */
   readonly retries: number;
   readonly signal: AbortSignal;
+  /** Told what calls spend. */
+  readonly onSpend?: (amounts: Cost) => void;
 }
 
-export function calls({ concurrency, timeoutMs, retries, signal }: CallLimits): Calls {
+export function calls({ concurrency, timeoutMs, retries, signal, onSpend }: CallLimits): Calls {
   const slots = semaphore(concurrency);
   return {
     async call<T>(name: string, work: (context: CallContext) => T | Promise<T>) {
@@ -33,7 +44,7 @@ export function calls({ concurrency, timeoutMs, retries, signal }: CallLimits): 
         await slots.take();
         let outcome: Outcome<T>;
         try {
-          outcome = signal.aborted ? aborted(name) : await once(name, work, timeoutMs, signal);
+          outcome = signal.aborted ? aborted(name) : await once(name, work, timeoutMs, signal, onSpend);
         } finally {
           slots.give();
         }
@@ -51,12 +62,19 @@ async function once<T>(
   work: (context: CallContext) => T | Promise<T>,
   timeoutMs: number,
   outer: AbortSignal,
+  onSpend?: (amounts: Cost) => void,
 ): Promise<Outcome<T>> {
   // Most rewards are plain synchronous functions that never look at the signal: make one only when asked.
   let controller: AbortController | null = null;
   const context: CallContext = {
     get signal() {
       return (controller ??= new AbortController()).signal;
+    },
+    spend(amounts) {
+      const bad = Object.entries(amounts).find(([, amount]) => !(Number.isFinite(amount) && amount >= 0));
+      if (bad !== undefined)
+        throw new GuerdonError("usage", `spend: "${bad[0]}" must be a finite number of at least 0, not ${quoted(bad[1])}.`);
+      onSpend?.(amounts);
     },
   };
   let timer: ReturnType<typeof setTimeout> | undefined;

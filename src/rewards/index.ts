@@ -1,6 +1,7 @@
 export type { Grade, Score, ScoreError, ScoreErrorKind } from "./grade.ts";
 export type { BatchOptions, Graded, Reward, RewardOptions, Scope } from "./reward.ts";
 export { reward } from "./reward.ts";
+export type { CallContext, Cost } from "./calls.ts";
 export type { SumOptions } from "./compose.ts";
 export { gate, sum } from "./compose.ts";
 export type { ScoreOptions, Scores } from "./score.ts";
