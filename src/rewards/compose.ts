@@ -127,7 +127,8 @@ export function gate<A extends object, B extends object>(
   };
 }
 
-const scopes: readonly Scope[] = ["row", "group", "batch"];
+/** Whole groups are a promise, batches only a saving: what has a part that needs groups gets groups. */
+const scopes: readonly Scope[] = ["row", "batch", "group"];
 const widest = (given: readonly Scope[]): Scope => scopes.findLast((scope) => given.includes(scope))!;
 
 /** A part's value under its name, and its own parts below it. */

@@ -4,7 +4,7 @@ import { thrownMessage, type CallContext, type Calls } from "./calls.ts";
 import { toScore, unscorable, quoted, type Grade, type Score, type ScoreError } from "./grade.ts";
 import type { InputOf, Issue, OutputOf, Schema, Validated } from "./schema.ts";
 
-/** How many rows a reward must see at once: one, all answers to one prompt, or as many as there are. */
+/** Which rows a reward sees at once: one, all answers to one prompt, or as many as are at hand because that is cheaper. */
 export type Scope = "row" | "group" | "batch";
 
 /** A row as the runner hands it to rewards. */
