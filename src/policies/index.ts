@@ -8,3 +8,19 @@ export { readAdapter, writeAdapter } from "./adapter-files.ts";
 export type { HostParameters, HostPolicy } from "./host-policy.ts";
 export { mlp, type Acted, type MlpConfig, type MlpPolicy } from "./mlp.ts";
 export { softmaxPolicy, type SoftmaxOptions, type SoftmaxPolicy } from "./softmax.ts";
+export { readChatTemplate, renderChat, type ChatTemplate, type ChatTemplateOptions } from "./chat-template.ts";
+export {
+  failureOf,
+  openAi,
+  type ChatOptions,
+  type CompleteOptions,
+  type OpenAiOptions,
+  type RemoteModel,
+  type Sampled,
+  type SampleOptions,
+} from "./remote/client.ts";
+export type { Capabilities } from "./remote/capabilities.ts";
+export { splitThinking, type Sample, type SampledToken, type TokenLogProb } from "./remote/reply.ts";
+export { Secret, type Key } from "./remote/secret.ts";
+export type { Failure } from "./remote/transport.ts";
+export { usageText, type Price, type Usage } from "./remote/usage.ts";

@@ -1,4 +1,5 @@
 import { GuerdonError } from "../error.ts";
+import { readChatTemplate } from "./chat-template.ts";
 import { because, isRecord, readFields, requireFields } from "./folder.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -6,12 +7,15 @@ import type { Tokenizer } from "./tokenizer.ts";
  * Reads a Hugging Face tokenizer from `tokenizer.json` in a local folder, through @huggingface/tokenizers (loaded when called).
  *
  * - `encode` adds no special tokens; `encodePrompt` adds those that the file's post-processor puts around a text (a start token).
+ * - `encodePrompt` renders messages with the folder's chat template, up to where the answer begins; a template writes its special tokens
+ *   itself, so none are added.
  * - `decode` keeps special tokens and every space, so that what a policy did is shown whole. Ids without a token (a model's embedding may
  *   have more rows than the tokenizer has tokens) decode to nothing, as there.
  * - `end` is `eos_token` of `tokenizer_config.json`, else the first `eos_token_id` of `generation_config.json` or `config.json`, else null.
  *   It comes first from the tokenizer because chat models list their turn's end there, and the end of a document in the others.
  *
- * @throws GuerdonError "input" when a file is missing or not what it should be; "unsupported" from `encodePrompt` for messages
+ * @throws GuerdonError "input" when a file is missing or not what it should be; "unsupported" from `encodePrompt` for
+ *   messages when there is no chat template, "input" when the template refuses them
  */
 export async function readTokenizer(folder: string): Promise<Tokenizer> {
   const json = await requireFields(folder, "tokenizer.json");
@@ -27,6 +31,7 @@ export async function readTokenizer(folder: string): Promise<Tokenizer> {
   let vocabulary = 0;
   for (const id of tokenizer.get_vocab(true).values()) vocabulary = Math.max(vocabulary, id + 1);
   const end = await endToken(folder, (token) => tokenizer.token_to_id(token));
+  const template = await readChatTemplate(folder);
   const encode = (text: string, add_special_tokens: boolean) => Int32Array.from(tokenizer.encode(text, { add_special_tokens }).ids);
   return {
     vocabulary,
@@ -36,10 +41,11 @@ export async function readTokenizer(folder: string): Promise<Tokenizer> {
       ids.length === 0 ? "" : tokenizer.decode(Array.from(ids), { skip_special_tokens: false, clean_up_tokenization_spaces: false }),
     encodePrompt(prompt) {
       if (typeof prompt === "string") return encode(prompt, true);
+      if (template !== null) return encode(template(prompt), false);
       // Joining the turns by hand would train a chat model on a format that it has never seen.
       throw new GuerdonError(
         "unsupported",
-        `The tokenizer of ${folder} got a prompt of ${prompt.length} messages, and chat templates are not rendered here. Give the prompt as a text, already in the model's own chat format.`,
+        `The tokenizer of ${folder} got a prompt of ${prompt.length} messages, and the folder has no chat template. Give the prompt as a text, already in the model's own chat format.`,
       );
     },
   };

@@ -1,0 +1,231 @@
+import type { Message } from "../../data/row.ts";
+import { GuerdonError } from "../../error.ts";
+import { failureOf, type RemoteModel, type SampleOptions } from "../../policies/remote/client.ts";
+import { splitThinking, type Sample } from "../../policies/remote/reply.ts";
+import { addUsage, noUsage, type Usage } from "../../policies/remote/usage.ts";
+import { quoted, type ScoreError } from "../grade.ts";
+import { labelProbabilities, type LabelProbabilities } from "./probabilities.ts";
+import { shortHash, type Prompt } from "./prompt.ts";
+
+/** What all judges take. */
+export interface JudgeOptions {
+  /** Who judges: `openAi({ baseUrl, model })`. Its `cache` makes repeated judgements free. */
+  readonly model: RemoteModel;
+  /** How reports call it. */
+  readonly name?: string;
+  /** A prompt of your own (`await readPrompt("judge.md")`); begin with a copy of the one in `src/rewards/judge/prompts`. */
+  readonly prompt?: Prompt;
+  /** Judgements asked for each; 1 unless said. */
+  readonly votes?: number;
+  /** Judgements that must be readable, or else there is no grade; all of them unless said. */
+  readonly minimumVotes?: number;
+  /** 0 for one vote and 1 for several unless said; null sends none, for servers that refuse it. */
+  readonly temperature?: number | null;
+  /** The most tokens of one judgement, reasoning included; 1,024 unless said. */
+  readonly maxTokens?: number;
+  /** Seed of the votes, where the server takes one; 0 unless said. */
+  readonly seed?: number;
+  /** "probabilities" reads the model's probabilities of the possible verdicts instead of one verdict; needs log-probabilities. */
+  readonly from?: "answer" | "probabilities";
+}
+
+export interface Settings {
+  readonly model: RemoteModel;
+  readonly prompt: Prompt | null;
+  readonly votes: number;
+  readonly minimumVotes: number;
+  readonly from: "answer" | "probabilities";
+  readonly sampling: SampleOptions & { readonly seed: number };
+  /** Changes with everything that may change a judgement. */
+  readonly version: (more: unknown) => string;
+}
+
+/** @throws GuerdonError "usage" for options out of range */
+export function judgeSettings(judge: string, options: JudgeOptions, promptVersion: string): Settings {
+  const { model, prompt = null, votes = 1, minimumVotes = votes, maxTokens, seed = 0, from = "answer" } = options;
+  const temperature = options.temperature === undefined ? (votes > 1 ? 1 : 0) : options.temperature;
+  const refuse = (what: string): never => {
+    throw new GuerdonError("usage", `${judge}: ${what}.`);
+  };
+  if (!(Number.isInteger(votes) && votes >= 1)) refuse(`votes must be a whole number of at least 1, not ${votes}`);
+  if (!(Number.isInteger(minimumVotes) && minimumVotes >= 1 && minimumVotes <= votes))
+    refuse(`minimumVotes must be a whole number from 1 to votes (${votes}), not ${minimumVotes}`);
+  if (temperature !== null && !(temperature >= 0 && temperature <= 2)) refuse(`temperature must be from 0 to 2 or null, not ${temperature}`);
+  if (from === "probabilities" && votes > 1) refuse("votes add nothing to probabilities: leave one of the two out");
+  const sampling = {
+    maxTokens: maxTokens ?? (from === "probabilities" ? 16 : 1024),
+    ...(temperature === null ? {} : { temperature }),
+    seed,
+  };
+  return {
+    model,
+    prompt,
+    votes,
+    minimumVotes,
+    from,
+    sampling,
+    version: (more) =>
+      `1-${shortHash(JSON.stringify([judge, model.model, prompt?.text ?? promptVersion, votes, minimumVotes, from, sampling, more]))}`,
+  };
+}
+
+/** One judgement: what the judge said, or why there is nothing to go by. */
+export type Judgement<T> = { readonly verdict: T; readonly error?: undefined } | { readonly error: ScoreError };
+
+export interface Judged<T> {
+  readonly judgements: readonly Judgement<T>[];
+  readonly usage: Usage;
+}
+
+/** What a judge is asked to answer with. */
+export interface Form<T> {
+  readonly name: string;
+  readonly schema: object;
+  /** The same in words, for the prompt's {{format}}; it is needed where a server ignores schemas. */
+  readonly words: string;
+  /** The verdict, or what is wrong with the object ("rating must be ..."). */
+  readonly read: (fields: Readonly<Record<string, unknown>>) => { readonly verdict: T } | { readonly problem: string };
+}
+
+/**
+ * Asks for `votes` judgements of the same messages. A reply that cannot be read is sent back once, with what is wrong with it; what stays
+ * unreadable, refused, filtered, cut or unanswered is an error of that judgement, never a verdict.
+ */
+export async function judge<T>(
+  { model, votes, sampling }: Settings,
+  messages: readonly Message[],
+  form: Form<T>,
+  signal: AbortSignal,
+): Promise<Judged<T>> {
+  let usage = noUsage;
+  const spend = (spent: Usage): void => {
+    usage = addUsage(usage, spent);
+  };
+  const jsonSchema = { name: form.name, schema: form.schema };
+  let samples: readonly Sample[];
+  try {
+    const asked = await model.chat(messages, { ...sampling, n: votes, jsonSchema, signal });
+    spend(asked.usage);
+    samples = asked.samples;
+  } catch (cause) {
+    const error = errorOf(cause);
+    return { judgements: Array.from({ length: votes }, () => ({ error })), usage };
+  }
+  const judgements = await Promise.all(
+    samples.map(async (sample): Promise<Judgement<T>> => {
+      const first = readForm(sample, form);
+      if (!("problem" in first)) return first;
+      const again: Message[] = [
+        ...messages,
+        { role: "assistant", content: sample.text },
+        { role: "user", content: `That could not be read: ${first.problem}. Give the same judgement again, in the form asked for.\n\n${form.words}` },
+      ];
+      try {
+        const repaired = await model.chat(again, { ...sampling, jsonSchema, signal });
+        spend(repaired.usage);
+        const second = readForm(repaired.samples[0]!, form);
+        if (!("problem" in second)) return second;
+        return {
+          error: {
+            kind: "unparsable",
+            message: `The judge's reply could not be read, and neither could its second one: ${second.problem}. It said ${quoted(repaired.samples[0]!.text)}.`,
+          },
+        };
+      } catch (cause) {
+        return { error: errorOf(cause) };
+      }
+    }),
+  );
+  return { judgements, usage };
+}
+
+/** Asks for one reply and reads the probabilities of the labels from it. */
+export async function judgeByProbabilities(
+  { model, sampling }: Settings,
+  messages: readonly Message[],
+  labels: readonly string[],
+  signal: AbortSignal,
+): Promise<Judged<LabelProbabilities>> {
+  const none = (error: ScoreError, usage = noUsage): Judged<LabelProbabilities> => ({ judgements: [{ error }], usage });
+  try {
+    const { samples, usage } = await model.chat(messages, { ...sampling, logProbs: 20, signal });
+    const sample = samples[0]!;
+    const stopped = withheld(sample);
+    if (stopped !== null && sample.stop !== "length") return none(stopped, usage);
+    if (sample.tokens === null)
+      return none({ kind: "unparsable", message: `${model.address} gives no log-probabilities for ${model.model}. Use from: "answer".` }, usage);
+    const verdict = labelProbabilities(sample.tokens, labels);
+    if (verdict !== null) return { judgements: [{ verdict }], usage };
+    return none(
+      {
+        kind: "unparsable",
+        message: `In no place of the judge's reply have ${labels.join(", ")} half of the probability together. It said ${quoted(sample.text)}.`,
+      },
+      usage,
+    );
+  } catch (cause) {
+    return none(errorOf(cause));
+  }
+}
+
+/** Why there is no whole reply, or null. */
+function withheld({ refusal, stop, text }: Sample): ScoreError | null {
+  if (refusal !== null) return { kind: "declined", message: `The judge refused: ${quoted(refusal)}.` };
+  if (stop === "filter") return { kind: "declined", message: "The judge's reply was withheld by its provider's content filter." };
+  if (stop === "length")
+    return { kind: "unparsable", message: `The judge's reply was cut at its token limit: raise maxTokens. It ends with ${quoted(text.slice(-60))}.` };
+  return null;
+}
+
+function readForm<T>(sample: Sample, form: Form<T>): Judgement<T> | { readonly problem: string } {
+  // Even when a cut or filtered reply holds a readable object: it may be one that the judge quoted on the way to its verdict.
+  const stopped = withheld(sample);
+  if (stopped !== null) return { error: stopped };
+  const fields = lastObject(splitThinking(sample.text).text);
+  return fields === null ? { problem: "there is no JSON object at its end" } : form.read(fields);
+}
+
+/**
+ * The JSON object at the end of a text: alone, in a code fence, or after words. Only at the end, because a judge may quote the answer on
+ * the way to its verdict, and with it an object that the answer's author wrote to be taken for one.
+ */
+export function lastObject(text: string): Readonly<Record<string, unknown>> | null {
+  const tail = text.slice(-20_000).replace(/[\s`.*]+$/, "");
+  if (!tail.endsWith("}")) return null;
+  let start = tail.lastIndexOf("{");
+  for (let starts = 0; start >= 0 && starts < 500; starts++) {
+    const found = objectOf(tail.slice(start));
+    if (found !== null) return found;
+    start = start === 0 ? -1 : tail.lastIndexOf("{", start - 1);
+  }
+  return null;
+}
+
+function objectOf(text: string): Readonly<Record<string, unknown>> | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : null;
+  } catch {
+    return null; // not an object from here to there
+  }
+}
+
+/** What a failed request means for the grade. @throws whatever is no failure of a server */
+function errorOf(cause: unknown): ScoreError {
+  const failure = failureOf(cause);
+  if (failure === null) throw cause;
+  const kind = failure.kind === "timeout" || failure.kind === "aborted" ? failure.kind : failure.kind === "reply" ? "unparsable" : "threw";
+  return { kind, message: `The judge could not be asked: ${failure.message}` };
+}
+
+/** The readable judgements, when there are enough, else why not: the first error, and how many there were. */
+export function enough<T>(judgements: readonly Judgement<T>[], minimum: number): readonly T[] | ScoreError {
+  const verdicts = judgements.flatMap((one) => (one.error === undefined ? [one.verdict] : []));
+  if (verdicts.length >= minimum) return verdicts;
+  const first = judgements.find((one) => one.error !== undefined)!.error!;
+  return judgements.length === 1
+    ? first
+    : { kind: first.kind, message: `${verdicts.length} of ${judgements.length} judgements can be used, and ${minimum} are needed. ${first.message}` };
+}
+
+export const isError = (value: unknown): value is ScoreError => typeof value === "object" && value !== null && "kind" in value;

@@ -1,0 +1,143 @@
+import { GuerdonError } from "../../error.ts";
+import { addUsage, noUsage, usageText, type Usage } from "../../policies/remote/usage.ts";
+import { unscorable, type Score, type ScoreError } from "../grade.ts";
+import { reward, type Graded, type Reward } from "../reward.ts";
+import { enough, isError, judge, judgeByProbabilities, judgeSettings, type Form, type JudgeOptions, type Settings } from "./ask.ts";
+import { checkPlaces, fillPrompt, shippedPrompt, shippedVersion } from "./prompt.ts";
+import { conversation, onlyOne, reasonOf } from "./rubric.ts";
+import { combineVotes } from "./votes.ts";
+
+export interface PairwiseOptions extends JudgeOptions {
+  /** What makes an answer better, in words; correctness and helpfulness unless said. */
+  readonly rubric?: string;
+  /**
+   * The value of a comparison in which the two orders disagree, or both say tie; 0.5 unless said. null makes such answers unscorable, for
+   * those who want decided comparisons only.
+   */
+  readonly tie?: number | null;
+}
+
+/** What a comparison of x with y came to. */
+interface Compared {
+  /** How far x is preferred, 0 to 1; null without a decision when ties are to be unscorable. */
+  readonly value: number | null;
+  readonly decided: "x" | "y" | "tie" | "disagreement" | "probabilities";
+  readonly usage: Usage;
+}
+
+export const usualRubric = "The better answer is the one that is correct, does what the question asks, and leaves out what it does not.";
+
+/**
+ * A model that compares the answers to a question with each other. Every pair is shown in both orders. An answer's value is the mean of
+ * its comparisons: 1 where both orders prefer it, 0 where both prefer the other, and `tie` where they disagree, or both call it a tie. So
+ * a judge that always prefers the first answer gives every answer the value of a tie. Answers with the same text are a tie, unasked.
+ *
+ * With `from: "probabilities"` a comparison is the probability of A against B, averaged over both orders, and nothing is rounded to ties.
+ *
+ * It asks n (n - 1) times for a group of n answers: raise the `timeoutMs` of `score` for large groups. A group of one is unscorable, and so
+ * is every answer with a comparison that failed.
+ *
+ * @throws GuerdonError "usage" for options out of range, or a prompt with a place that nothing fills
+ */
+export function pairwiseJudge(options: PairwiseOptions): Reward {
+  const { rubric = usualRubric, tie = 0.5, name = "pairwise" } = options;
+  const settings = judgeSettings("pairwiseJudge", options, shippedVersion);
+  if (tie !== null && !(tie >= 0 && tie <= 1))
+    throw new GuerdonError("usage", `pairwiseJudge: tie must be from 0 to 1, or null for unscorable, not ${tie}.`);
+  if (settings.prompt !== null)
+    checkPlaces(settings.prompt.name, settings.prompt.places, ["rubric", "format", "fence", "prompt", "answerA", "answerB"]);
+  return reward.group(name, { version: settings.version([rubric, tie]) }, async (answers, { signal }): Promise<Score[]> => {
+    if (answers.length < 2)
+      return answers.map(() => unscorable("declined", `The reward "${name}" compares answers to the same prompt, and this one is alone.`));
+    const pairs = answers.flatMap((x, i) => answers.slice(i + 1).map((y, k) => ({ x, y, i, j: i + 1 + k })));
+    const compared = await Promise.all(
+      pairs.map(async ({ x, y, i, j }) => ({ i, j, outcome: await compare(settings, { rubric, tie }, x, y, signal) })),
+    );
+    return answers.map((_, who): Score => {
+      const own = compared.filter(({ i, j }) => i === who || j === who);
+      let usage = noUsage;
+      const values: number[] = [];
+      const decisions = { won: 0, lost: 0, tied: 0, disagreed: 0 };
+      let trouble: ScoreError | null = null;
+      for (const { i, j, outcome } of own) {
+        // Each comparison is counted once, with the earlier answer of the two.
+        if (i === who) usage = addUsage(usage, outcome.usage);
+        if ("error" in outcome) {
+          trouble ??= { kind: outcome.error.kind, message: `The comparison with answer ${(i === who ? j : i) + 1} of its group: ${outcome.error.message}` };
+          continue;
+        }
+        const { value, decided } = outcome;
+        if (value === null) trouble ??= { kind: "declined", message: `The comparison with answer ${(i === who ? j : i) + 1} of its group is a ${decided}.` };
+        else values.push(decided === "tie" || decided === "disagreement" || i === who ? value : 1 - value);
+        if (decided === "tie") decisions.tied++;
+        else if (decided === "disagreement") decisions.disagreed++;
+        else if (decided === (i === who ? "x" : "y")) decisions.won++;
+        else if (decided !== "probabilities") decisions.lost++;
+      }
+      const { won, lost, tied, disagreed } = decisions;
+      const note = `${settings.from === "probabilities" ? `${own.length} comparisons` : `won ${won}, lost ${lost}, tied ${tied}, the orders disagreed on ${disagreed}`}; ${usageText(usage)}`;
+      return trouble === null ? { value: combineVotes(values, "mean"), note } : { value: null, error: trouble, note };
+    });
+  });
+}
+
+/** Compares in both orders. */
+async function compare(
+  settings: Settings,
+  { rubric, tie }: { readonly rubric: string; readonly tie: number | null },
+  x: Graded,
+  y: Graded,
+  signal: AbortSignal,
+): Promise<Compared | { readonly error: ScoreError; readonly usage: Usage }> {
+  if (x.text === y.text) return { value: tie, decided: "tie", usage: noUsage };
+  const [first, second] = await Promise.all([preference(settings, rubric, x, y, signal), preference(settings, rubric, y, x, signal)]);
+  const usage = addUsage(first.usage, second.usage);
+  if ("error" in first) return { error: first.error, usage };
+  if ("error" in second) return { error: second.error, usage };
+  if (settings.from === "probabilities") return { value: (first.value + 1 - second.value) / 2, decided: "probabilities", usage };
+  // Each order's votes have a winner; x is first in the one order and second in the other.
+  const [a, b] = [Math.sign(first.value - 0.5), -Math.sign(second.value - 0.5)];
+  if (a === b && a !== 0) return { value: a > 0 ? 1 : 0, decided: a > 0 ? "x" : "y", usage };
+  return { value: tie, decided: a === b ? "tie" : "disagreement", usage };
+}
+
+/** How far the answer that is shown first is preferred, 0 to 1. */
+async function preference(
+  settings: Settings,
+  rubric: string,
+  a: Graded,
+  b: Graded,
+  signal: AbortSignal,
+): Promise<{ readonly value: number; readonly usage: Usage } | { readonly error: ScoreError; readonly usage: Usage }> {
+  const prompt = settings.prompt ?? (await shippedPrompt("pairwise"));
+  const ask = (format: string) =>
+    fillPrompt(prompt, { own: { rubric, format }, foreign: { prompt: conversation(a.prompt), answerA: a.text, answerB: b.text } });
+  if (settings.from === "probabilities") {
+    const { judgements, usage } = await judgeByProbabilities(settings, ask(onlyOne(["A", "B"])), ["A", "B"], signal);
+    const said = judgements[0]!;
+    if (said.error !== undefined) return { error: said.error, usage };
+    const { A, B } = said.verdict.probabilities as { readonly A: number; readonly B: number };
+    return { value: A / (A + B), usage };
+  }
+  const { judgements, usage } = await judge(settings, ask(form.words), form, signal);
+  const verdicts = enough(judgements, settings.minimumVotes);
+  if (isError(verdicts)) return { error: verdicts, usage };
+  return { value: combineVotes(verdicts.map(({ better }) => (better === "A" ? 1 : better === "B" ? 0 : 0.5)), "mean"), usage };
+}
+
+const form: Form<{ readonly better: "A" | "B" | "tie"; readonly reason: string }> = {
+  name: "comparison",
+  schema: {
+    type: "object",
+    properties: { reason: { type: "string" }, better: { type: "string", enum: ["A", "B", "tie"] } },
+    required: ["reason", "better"],
+    additionalProperties: false,
+  },
+  words: `Answer with one JSON object and nothing after it, in this form: {"reason": "one or two sentences", "better": "A"}, where better is "A", "B" or "tie".`,
+  read(fields) {
+    const { better } = fields;
+    return better === "A" || better === "B" || better === "tie"
+      ? { verdict: { better, reason: reasonOf(fields) } }
+      : { problem: `"better" must be "A", "B" or "tie"` };
+  },
+};
