@@ -13,7 +13,7 @@ export interface CallContext {
    * Reports what this call has used up, for instance `{ promptTokens: 812, completionTokens: 40, dollars: 0.0003 }`. Amounts are added up
    * over the whole run, also those of calls that fail afterwards.
    */
-  spend(amounts: Readonly<Record<string, number>>): void;
+  readonly spend: (amounts: Readonly<Record<string, number>>) => void;
 }
 
 /** Sums of what calls reported with `spend`. */

@@ -6,6 +6,8 @@ export interface Coverage {
   readonly total: number;
   readonly scored: number;
   readonly unscorable: number;
+  /** Mean value of what was scored; null where nothing was. */
+  readonly mean: number | null;
   /** Count of each reason. */
   readonly reasons: Readonly<Partial<Record<ScoreErrorKind, number>>>;
   /** Per named part: in how many of the scores that have it there is a number, and the mean of those numbers. */
@@ -29,42 +31,67 @@ const said: Readonly<Record<ScoreErrorKind, readonly [one: string, many: string]
 };
 
 /** Counts what could be scored, and why the rest could not; the most frequent reason first. */
-export function coverage(scores: readonly Score[]): Coverage {
+export function coverage(scores: Iterable<Score>): Coverage {
+  const counter = coverageCounter();
+  for (const score of scores) counter.add(score);
+  return counter.coverage();
+}
+
+/** Counts scores as they come, in memory that does not grow with their number. */
+export interface CoverageCounter {
+  add(score: Score): void;
+  coverage(): Coverage;
+}
+
+export function coverageCounter(): CoverageCounter {
   const reasons = new Map<ScoreErrorKind, number>();
   const parts = new Map<string, { total: number; scored: number; sum: number }>();
+  let total = 0;
   let scored = 0;
-  for (const { value, error, parts: own = {} } of scores) {
-    if (value !== null) scored++;
-    else if (error) reasons.set(error.kind, (reasons.get(error.kind) ?? 0) + 1);
-    else throw new GuerdonError("input", "A score is null and has no error: a grade that cannot be given must say why.");
-    for (const [name, part] of Object.entries(own)) {
-      const column = parts.get(name) ?? { total: 0, scored: 0, sum: 0 };
-      parts.set(name, { total: column.total + 1, scored: column.scored + (part === null ? 0 : 1), sum: column.sum + (part ?? 0) });
-    }
-  }
-  const counted = [...reasons].sort(([, a], [, b]) => b - a);
-  const silent = [...parts].flatMap(([name, part]) => (part.scored === 0 ? [name] : []));
+  let sum = 0;
   return {
-    total: scores.length,
-    scored,
-    unscorable: scores.length - scored,
-    reasons: Object.fromEntries(counted),
-    parts: Object.fromEntries(
-      [...parts].map(([name, part]) => [
-        name,
-        { total: part.total, scored: part.scored, mean: part.scored === 0 ? null : part.sum / part.scored },
-      ]),
-    ),
-    silent,
-    text: [
-      `scored ${grouped(scored)} of ${grouped(scores.length)}`,
-      ...(counted.length === 0
-        ? []
-        : [
-            `${grouped(scores.length - scored)} unscorable: ${counted.map(([kind, count]) => `${grouped(count)} ${said[kind]?.[count === 1 ? 0 : 1] ?? kind}`).join(", ")}`,
+    add({ value, error, parts: own }) {
+      total++;
+      if (value !== null) {
+        scored++;
+        sum += value;
+      } else if (error) reasons.set(error.kind, (reasons.get(error.kind) ?? 0) + 1);
+      else throw new GuerdonError("input", "A score is null and has no error: a grade that cannot be given must say why.");
+      for (const name in own) {
+        const part = own[name]!;
+        const column = parts.get(name) ?? { total: 0, scored: 0, sum: 0 };
+        column.total++;
+        if (part !== null) {
+          column.scored++;
+          column.sum += part;
+        }
+        parts.set(name, column);
+      }
+    },
+    coverage() {
+      const counted = [...reasons].sort(([, a], [, b]) => b - a);
+      const silent = [...parts].flatMap(([name, part]) => (part.scored === 0 ? [name] : []));
+      const causes = counted.map(([kind, count]) => `${grouped(count)} ${said[kind]?.[count === 1 ? 0 : 1] ?? kind}`).join(", ");
+      return {
+        total,
+        scored,
+        unscorable: total - scored,
+        mean: scored === 0 ? null : sum / scored,
+        reasons: Object.fromEntries(counted),
+        parts: Object.fromEntries(
+          [...parts].map(([name, part]) => [
+            name,
+            { total: part.total, scored: part.scored, mean: part.scored === 0 ? null : part.sum / part.scored },
           ]),
-      ...silent.map((name) => `the part "${name}" scored none of its ${grouped(parts.get(name)!.total)}`),
-    ].join("; "),
+        ),
+        silent,
+        text: [
+          `scored ${grouped(scored)} of ${grouped(total)}`,
+          ...(counted.length === 0 ? [] : [`${grouped(total - scored)} unscorable: ${causes}`]),
+          ...silent.map((name) => `the part "${name}" scored none of its ${grouped(parts.get(name)!.total)}`),
+        ].join("; "),
+      };
+    },
   };
 }
 

@@ -1,116 +1,240 @@
+import type { FileRow } from "../data/read.ts";
 import type { Row } from "../data/row.ts";
+import type { OpenOptions } from "../data/scorable.ts";
 import { GuerdonError } from "../error.ts";
-import { calls } from "./calls.ts";
-import { coverage } from "./coverage.ts";
-import { quoted, unscorable, type Score } from "./grade.ts";
-import type { Answer, Reward } from "./reward.ts";
+import { folderCache, type FolderCache, type ScoreCache } from "./cache.ts";
+import { calls, type Cost } from "./calls.ts";
+import { coverageCounter, type Coverage, type CoverageCounter } from "./coverage.ts";
+import { quoted, type Score } from "./grade.ts";
+import type { Reward } from "./reward.ts";
+import { run, type Done } from "./run.ts";
+import { answersOf, type RowSource } from "./source.ts";
 
-export interface ScoreOptions {
+export interface ScoreOptions extends OpenOptions {
   /** Calls of the reward's functions under way at the same time; 16 unless said. */
   readonly concurrency?: number;
   /** Deadline of one call in milliseconds; 60,000 unless said, Infinity for none. */
   readonly timeoutMs?: number;
   /** Further tries of a call that threw or was too late; 0 unless said. */
   readonly retries?: number;
+  /**
+   * Where scores are kept between runs: a folder, or anything with `get` and `set`. A score is found again by the reward's name and version
+   * and by the whole row; only what was wholly graded is kept. A reward whose grades change must change its `version`.
+   */
+  readonly cache?: string | ScoreCache;
   /** The share of rows that must be scored, 0 to 1. Scoring stops with an error as soon as it cannot be reached. */
   readonly minimumCoverage?: number;
   /** Called whenever rows are done. */
-  readonly onProgress?: (progress: { readonly done: number; readonly total: number; readonly unscorable: number }) => void;
+  readonly onProgress?: (progress: Progress) => void;
+  /** Called once at the end with what was scored, what was not and why, and what it cost. */
+  readonly onSummary?: (summary: Summary) => void;
   /** Called with a sentence when a reward, or one of its parts, scored none of several rows; writes to the console unless said. */
   readonly onWarning?: (sentence: string) => void;
-  /** Rows that are not done when it is aborted come back unscorable, with the reason "aborted". */
+  /** Rows that are not done when it is aborted come back unscorable, with the reason "aborted"; a stream ends with an error. */
   readonly signal?: AbortSignal;
 }
 
+export interface StreamOptions extends ScoreOptions {
+  /**
+   * For rewards of groups: the rows that a group may span, 10,000 unless said. So many rows are held back before the oldest group is scored;
+   * a row that comes too late for its group is an error.
+   */
+  readonly window?: number;
+}
+
+export interface Progress {
+  readonly done: number;
+  /** Null where the rows come from an iterable that does not say how many it has. */
+  readonly total: number | null;
+  readonly unscorable: number;
+}
+
+export interface Summary extends Coverage {
+  /** Scores that came from the cache. */
+  readonly cached: number;
+  /** Sums of what the reward's calls reported with `spend`. */
+  readonly cost: Cost;
+}
+
 /** One score for a row, as many as there are rows for a list; the length of a tuple is kept. */
-export type Scores<Rows> = Rows extends readonly unknown[] ? { readonly [K in keyof Rows]: Score } : Score;
+export type Scores<Rows> = Rows extends readonly unknown[]
+  ? { readonly [K in keyof Rows]: Score }
+  : Rows extends string | AsyncIterable<unknown>
+    ? readonly Score[]
+    : Score;
+
+/** A row with its score, as a stream gives it. */
+export interface ScoredRow {
+  /** Place among the rows, from 0. */
+  readonly index: number;
+  /** As the reward saw it. */
+  readonly row: Row;
+  readonly score: Score;
+  /** Where the row stands and what it is there, for rows of a file. */
+  readonly file: FileRow | null;
+}
+
+async function scoreAll<
+  Needs extends object,
+  const Rows extends (Row & Needs) | readonly (Row & Needs)[] | AsyncIterable<Row & Needs> | string,
+>(reward: Reward<Needs>, rows: Rows, options: ScoreOptions = {}): Promise<Scores<Rows>> {
+  const isMany = typeof rows === "string" || Array.isArray(rows) || (typeof rows === "object" && Symbol.asyncIterator in rows);
+  const source = (isMany ? rows : [rows]) as RowSource;
+  const scores: Score[] = [];
+  for await (const { score: one } of scoring(reward, source, options, { window: Infinity, from: 0, counter: coverageCounter() }))
+    scores.push(one);
+  return (isMany ? scores : scores[0]!) as Scores<Rows>;
+}
+
+async function* stream<Needs extends object>(
+  reward: Reward<Needs>,
+  rows: Iterable<Row & Needs> | AsyncIterable<Row & Needs> | string,
+  options: StreamOptions = {},
+): AsyncGenerator<ScoredRow, void, undefined> {
+  yield* scoreFrom(reward, rows, options, { rows: 0, counter: coverageCounter() });
+}
 
 /**
  * Applies a reward to rows. Scores come back in the order of the rows; a row that cannot be scored has the value null and says why.
  * Answers to the same prompt (rows with the same `group`, or without one the same prompt) reach group rewards together. The types hold: rows
  * must have the columns that the reward and all its parts need.
  *
- * @throws GuerdonError "coverage" when fewer rows than `minimumCoverage` could be scored (not after an abort); "usage" for options out of range
+ * - `score(reward, row)`, `score(reward, rows)`
+ * - `score(reward, "answers.jsonl")` reads JSONL, CSV and Parquet files (see `openRows`); an error names file, row, column and reward.
+ * - `score.stream(reward, rows)` gives each row with its score as soon as it and all rows before it are done, in memory that does not grow
+ *   with their number. After an abort it gives what was done and then throws "interrupted".
+ *
+ * @throws GuerdonError "coverage" when fewer rows than `minimumCoverage` could be scored (not after an abort); "usage" for options out of
+ *   range; "input" for a file that cannot be scored, or for groups that are torn apart beyond the window of a stream
  */
-export async function score<Needs extends object, const Rows extends (Row & Needs) | readonly (Row & Needs)[]>(
-  reward: Reward<Needs>,
-  rows: Rows,
-  options: ScoreOptions = {},
-): Promise<Scores<Rows>> {
-  const single = !Array.isArray(rows);
-  const list: readonly Row[] = single ? [rows as Row] : rows;
-  const scores = await scoreAll(reward, list, options);
-  return (single ? scores[0]! : scores) as Scores<Rows>;
+export const score = Object.assign(scoreAll, { stream });
+
+/** A stream that goes on after rows that are scored already. */
+export interface Earlier {
+  /** How many. */
+  readonly rows: number;
+  /** Has counted them. */
+  readonly counter: CoverageCounter;
 }
 
-async function scoreAll(reward: Reward<never>, rows: readonly Row[], options: ScoreOptions): Promise<Score[]> {
-  const { concurrency, minimumCoverage, onProgress, onWarning, signal, ...limits } = resolved(options);
+/** As `score.stream`, going on after `earlier` rows: these are not given back, and scored again only where a later row's group needs them. */
+export async function* scoreFrom(
+  reward: Reward<never>,
+  rows: RowSource,
+  options: StreamOptions,
+  earlier: Earlier,
+): AsyncGenerator<ScoredRow, void, undefined> {
+  const { window = 10_000, signal } = options;
+  if (!(window >= 1)) throw new GuerdonError("usage", `score.stream: window must be at least 1, not ${quoted(window)}.`);
+  for await (const { index, row, score: one, item } of scoring(reward, rows, options, {
+    window,
+    from: earlier.rows,
+    counter: earlier.counter,
+  })) {
+    if (one.error?.kind === "aborted" && signal?.aborted === true)
+      throw new GuerdonError("interrupted", `Scoring was stopped after ${index} rows.`);
+    yield { index, row, score: one, file: item };
+  }
+}
+
+interface Extent {
+  readonly window: number;
+  readonly from: number;
+  readonly counter: CoverageCounter;
+}
+
+async function* scoring(
+  reward: Reward<never>,
+  rows: RowSource,
+  options: ScoreOptions,
+  { window, from, counter }: Extent,
+): AsyncGenerator<Done<FileRow | null>, void, undefined> {
+  const { concurrency, minimumCoverage, onProgress, onSummary, onWarning, signal, ...limits } = resolved(options);
+  const { answers, total } = await answersOf(reward, rows, options);
+  const folder = typeof options.cache === "string" ? await folderCache(options.cache, reward, options.host) : null;
   const stop = new AbortController();
   const anySignal = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
-  const caller = calls({ ...limits, concurrency, signal: anySignal });
-  const scores: Score[] = Array.from({ length: rows.length });
-  let done = 0;
-  let failed = 0;
-  const units = unitsOf(reward, rows);
-  let next = 0;
-  let lastPause = performance.now();
-  const work = async (): Promise<void> => {
-    while (next < units.length) {
-      const unit = units[next++]!;
-      if (anySignal.aborted) {
-        for (const { index } of unit) scores[index] = unscorable("aborted", `Scoring was aborted before row ${index + 1}.`);
-        continue;
+  const cost: Record<string, number> = {};
+  const caller = calls({ ...limits, concurrency, signal: anySignal, onSpend: (amounts) => add(cost, amounts) });
+  const before = counter.coverage();
+  const firsts: { unscorable: Done<unknown> | null } = { unscorable: null };
+  let failed = before.unscorable;
+  let done = from;
+  let cached = 0;
+  let tooLittle: GuerdonError | null = null;
+  const stopAt = total === null ? Infinity : total * (1 - minimumCoverage) + 1e-9;
+  const scored = run(reward, answers, {
+    calls: caller,
+    concurrency,
+    window,
+    from,
+    cache: folder ?? (options.cache as ScoreCache | undefined) ?? null,
+    signal: anySignal,
+    onDone(fresh, fromCache) {
+      cached += fromCache;
+      done += fresh.length;
+      for (const one of fresh) {
+        counter.add(one.score);
+        if (one.score.value !== null) continue;
+        failed++;
+        if (firsts.unscorable === null || one.index < firsts.unscorable.index) firsts.unscorable = one;
       }
-      const unitScores = await reward.evaluate(unit, caller);
-      unit.forEach(({ index }, i) => {
-        scores[index] = unitScores[i]!;
-        if (unitScores[i]!.value === null) failed++;
-      });
-      done += unit.length;
-      onProgress?.({ done, total: rows.length, unscorable: failed });
-      if (failed > rows.length * (1 - minimumCoverage) + 1e-9) stop.abort(new Error("too little can be scored"));
-      // Synchronous rewards never wait: without a pause now and then, nothing else in the process would get its turn, an abort included.
-      if (performance.now() - lastPause > 20) {
-        await new Promise((resolve) => setTimeout(resolve));
-        lastPause = performance.now();
-      }
+      onProgress?.({ done, total, unscorable: failed });
+      if (failed <= stopAt || tooLittle !== null || signal?.aborted === true) return;
+      tooLittle = uncovered(reward, minimumCoverage, total, counter.coverage(), firsts.unscorable);
+      stop.abort(tooLittle);
+    },
+  });
+  try {
+    for await (const one of scored) {
+      if (tooLittle !== null) throw tooLittle as GuerdonError;
+      yield one;
     }
-  };
-  await Promise.all(Array.from({ length: Math.min(concurrency, units.length) }, work));
-  if (stop.signal.aborted && !signal?.aborted) throw tooLittle(reward, scores, minimumCoverage);
-  warnOfSilence(reward, scores, onWarning);
-  return scores;
+    if (tooLittle !== null) throw tooLittle as GuerdonError;
+    const summary: Summary = { ...counter.coverage(), cached, cost };
+    if (signal?.aborted !== true && summary.scored < summary.total * minimumCoverage - 1e-9)
+      throw uncovered(reward, minimumCoverage, summary.total, summary, firsts.unscorable);
+    warnOfSilence(reward, summary, firsts.unscorable, onWarning);
+    onSummary?.(summary);
+  } finally {
+    // Nobody waits any more for what is under way when the caller leaves early.
+    stop.abort(new Error("scoring has ended"));
+    await flushed(folder);
+  }
 }
 
-/** What is scored in one go: a row, all answers to a prompt, or everything, by the reward's scope. */
-function unitsOf(reward: Reward<never>, rows: readonly Row[]): Answer[][] {
-  const answers = rows.map((row, index): Answer => ({ row, index, group: groupOf(row) }));
-  if (reward.scope === "row") return answers.map((answer) => [answer]);
-  if (reward.scope === "batch") return answers.length > 0 ? [answers] : [];
-  return [...Map.groupBy(answers, ({ group }) => group).values()];
+const flushed = async (folder: FolderCache | null): Promise<void> => folder?.flush();
+
+function add(cost: Record<string, number>, amounts: Cost): void {
+  for (const [unit, amount] of Object.entries(amounts)) cost[unit] = (cost[unit] ?? 0) + amount;
 }
 
-const groupOf = ({ group, prompt }: Row): string => JSON.stringify(group === undefined || group === null ? { prompt } : { group });
-
-function tooLittle(reward: Reward<never>, scores: readonly Score[], minimumCoverage: number): GuerdonError {
-  const graded = scores.filter(({ error }) => error?.kind !== "aborted");
-  const first = scores.findIndex(({ error }) => error !== undefined && error.kind !== "aborted");
+function uncovered(
+  reward: Reward<never>,
+  minimumCoverage: number,
+  total: number | null,
+  { text }: Coverage,
+  first: Done<unknown> | null,
+): GuerdonError {
+  const where = first === null ? "" : ` The first is row ${first.index + 1}: ${first.score.error!.message}`;
   return new GuerdonError(
     "coverage",
-    `The reward "${reward.name}" cannot reach the minimum coverage of ${Math.round(minimumCoverage * 1000) / 10} % of ${scores.length} rows: ${coverage(graded).text}. The first is row ${first + 1}: ${scores[first]!.error!.message}`,
+    `The reward "${reward.name}" cannot reach the minimum coverage of ${Math.round(minimumCoverage * 1000) / 10} % of ${total} rows: ${text}.${where}`,
   );
 }
 
-function warnOfSilence(reward: Reward<never>, scores: readonly Score[], warn: (sentence: string) => void): void {
-  if (scores.length < 2) return;
-  const { scored, silent, text, reasons } = coverage(scores);
-  if (reasons.aborted !== undefined) return;
-  if (scored === 0) warn(`The reward "${reward.name}" scored nothing: ${text}. Row 1: ${scores[0]!.error!.message}`);
-  else for (const part of silent) warn(`The part "${part}" of the reward "${reward.name}" scored nothing in ${scores.length} rows.`);
+function warnOfSilence(reward: Reward<never>, summary: Summary, first: Done<unknown> | null, warn: (sentence: string) => void): void {
+  const { total, scored, silent, text, reasons } = summary;
+  if (total < 2 || reasons.aborted !== undefined) return;
+  if (scored === 0)
+    warn(
+      `The reward "${reward.name}" scored nothing: ${text}.${first === null ? "" : ` Row ${first.index + 1}: ${first.score.error!.message}`}`,
+    );
+  else for (const part of silent) warn(`The part "${part}" of the reward "${reward.name}" scored nothing in ${total} rows.`);
 }
 
 function resolved(options: ScoreOptions) {
-  const { concurrency = 16, timeoutMs = 60_000, retries = 0, minimumCoverage = 0, onProgress, onWarning, signal } = options;
+  const { concurrency = 16, timeoutMs = 60_000, retries = 0, minimumCoverage = 0, onProgress, onSummary, onWarning, signal } = options;
   const whole = (value: number, least: number): boolean => Number.isInteger(value) && value >= least;
   const refuse = (option: string, range: string, value: unknown): never => {
     throw new GuerdonError("usage", `score: ${option} must be ${range}, not ${quoted(value)}.`);
@@ -125,6 +249,7 @@ function resolved(options: ScoreOptions) {
     retries,
     minimumCoverage,
     onProgress,
+    onSummary,
     onWarning: onWarning ?? ((sentence: string) => console.warn(sentence)),
     signal,
   };

@@ -1,0 +1,67 @@
+import { countRows, type FileRow } from "../data/read.ts";
+import type { Row } from "../data/row.ts";
+import { openRows, scorableRow, type OpenOptions } from "../data/scorable.ts";
+import { GuerdonError } from "../error.ts";
+import type { Calls } from "./calls.ts";
+import type { Reward } from "./reward.ts";
+import { groupOf, type Placed } from "./units.ts";
+
+/** Where rows come from: memory, something that brings them one by one, or a file. */
+export type RowSource<R extends Row = Row> = Iterable<R> | AsyncIterable<R> | string;
+
+export interface Answers {
+  readonly answers: AsyncIterable<Placed<FileRow | null>>;
+  /** Null where it cannot be known beforehand. */
+  readonly total: number | null;
+}
+
+/**
+ * The rows of a source as answers to score. A file is opened, recognised and asked for the columns that the reward needs.
+ *
+ * @throws GuerdonError "input" for a file without anything to score, or one whose rows lack a column that the reward needs
+ */
+export async function answersOf(reward: Reward<never>, source: RowSource, options: OpenOptions): Promise<Answers> {
+  if (typeof source !== "string") return { answers: fromMemory(source), total: Array.isArray(source) ? source.length : null };
+  const file = await openRows(source, options);
+  const toRow = scorableRow(file);
+  async function* answers(): AsyncGenerator<Placed<FileRow>, void, undefined> {
+    let index = 0;
+    for await (const item of file.rows()) yield answerOf(toRow(item.row), index++, item, item.where);
+  }
+  await checkColumns(
+    reward,
+    file.sample.map((item, index) => answerOf(toRow(item.row), index, item, item.where)),
+    file.columns,
+  );
+  return { answers: answers(), total: await countRows(source, options.host) };
+}
+
+async function* fromMemory(rows: Iterable<Row> | AsyncIterable<Row>): AsyncGenerator<Placed<null>, void, undefined> {
+  let index = 0;
+  for await (const row of rows) yield answerOf(row, index++, null, null);
+}
+
+const answerOf = <T>(row: Row, index: number, item: T, where: string | null): Placed<T> => ({
+  row,
+  index,
+  group: groupOf(row),
+  item,
+  where,
+});
+
+/** Calls that never reach the reward's functions: everything is graded 1, so that only what is wrong with the rows comes back. */
+const dry: Calls = { call: async <T>() => ({ value: 1 as T }) };
+
+/**
+ * A column that none of the first rows has is missing from the file: that is said before anything is scored. Where only some rows lack it,
+ * each of them is unscorable with its place.
+ */
+async function checkColumns(reward: Reward<never>, sample: readonly Placed<unknown>[], columns: readonly string[]): Promise<void> {
+  if (sample.length === 0) return;
+  const scores = await reward.evaluate(sample, dry);
+  if (!scores.every(({ error }) => error?.kind === "missing-column")) return;
+  throw new GuerdonError(
+    "input",
+    `${sample[0]!.where}: ${scores[0]!.error!.message} The columns are ${columns.join(", ")}. If one of them is meant, say so: --columns name=column (in code columns: { name: "column" }).`,
+  );
+}
