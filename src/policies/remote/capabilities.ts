@@ -61,7 +61,7 @@ export function taught(failure: Failure, sent: Body): Partial<Capabilities> | nu
   const asked = typeof sent["top_logprobs"] === "number" ? sent["top_logprobs"] : sent["logprobs"];
   if ((names("top_logprobs", /top_logprobs/i) || names("logprobs", /logprobs/i)) && typeof asked === "number") {
     const most = Math.max(-1, ...[...message.matchAll(/\b\d+\b/g)].map(Number).filter((count) => count < asked && count >= 1));
-    if (most > 0 && /at most|maximum|less than|<=|between|exceed|up to|limit/i.test(message)) return { topLogProbs: most };
+    if (most > 0 && /at most|\bmax\b|maximum|less than|<=|between|exceed|up to|limit/i.test(message)) return { topLogProbs: most };
   }
   if (names("top_logprobs", /top_logprobs/i) || names("logprobs", /logprobs|log probabilities/i)) return { logProbs: "refused" };
   if (names("seed", /\bseed\b/i)) return { seed: "refused" };

@@ -65,13 +65,14 @@ export function transport(options: TransportOptions): Transport {
   const { base, redactor, limiter, rng, tries: most, backoffMs, longestPauseMs } = options;
   return async <T>(call: Call<T>): Promise<Outcome<T>> => {
     const address = addressOf(base, call.path);
+    const body = call.body === undefined ? undefined : JSON.stringify(call.body);
     const fail = (one: Problem, tries: number): Outcome<T> => ({
       tries,
       failure: {
         kind: one.kind,
         status: one.status ?? null,
-        field: one.field ?? null,
-        said: redactor.text(one.said ?? ""),
+        field: one.field === undefined || one.field === null ? null : redactor.text(one.field),
+        said: one.said ?? "",
         tries,
         message: redactor.text(`${shown(address)} ${one.what}${tries > 1 ? ` (${tries} tries)` : ""}.`),
       },
@@ -79,12 +80,14 @@ export function transport(options: TransportOptions): Transport {
     for (let tries = 1; ; tries++) {
       const turn = await limiter.take(call.tokens, call.signal);
       if (turn === null) return fail(aborted, tries - 1);
-      const outcome = await once(options, call, address, turn);
+      const outcome = await once(options, call, address, body, turn);
+      // Before the turn ends, or the next request would go out into the pause.
+      if (!("value" in outcome) && outcome.again && (outcome.pauseMs ?? Infinity) <= longestPauseMs) limiter.hold(outcome.pauseMs!);
+      turn.end();
       if ("value" in outcome) return { value: outcome.value, tries };
       if (!outcome.again || tries >= most) return fail(outcome, tries);
       if (outcome.pauseMs !== undefined && outcome.pauseMs > longestPauseMs)
         return fail({ ...outcome, what: `${outcome.what}, and asks to wait ${Math.ceil(outcome.pauseMs / 1000)} s` }, tries);
-      if (outcome.pauseMs !== undefined) limiter.hold(outcome.pauseMs);
       const jitter = backoff(tries, backoffMs, rng);
       // Where the server names a time, coming back a little later and not all at once is what it needs.
       const wait = outcome.pauseMs === undefined ? jitter : outcome.pauseMs + Math.min(jitter, outcome.pauseMs / 4);
@@ -107,8 +110,9 @@ const aborted: Problem = { kind: "aborted", what: "was not waited for: the reque
 
 async function once<T>(
   { headers, redactor, timeoutMs, maximumBytes }: TransportOptions,
-  { method, body, read, counted, signal }: Call<T>,
+  { method, read, counted, signal }: Call<T>,
   address: URL,
+  body: string | undefined,
   turn: Turn,
 ): Promise<{ readonly value: T } | Problem> {
   const stop = new AbortController();
@@ -127,7 +131,7 @@ async function once<T>(
         ...(body === undefined ? {} : { "content-type": "application/json" }),
         ...Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, typeof value === "string" ? value : value.reveal()])),
       },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(body === undefined ? {} : { body }),
       // A followed redirect may turn POST into GET, or carry the key somewhere else.
       redirect: "manual",
       signal: stop.signal,
@@ -155,7 +159,6 @@ async function once<T>(
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", give);
-    turn.end();
   }
 }
 
@@ -193,7 +196,8 @@ function statusProblem(response: Response, text: string, redactor: Redactor): Pr
     kind: "status",
     status,
     field: said.field,
-    said: said.message.slice(0, 2000),
+    // Cleaned before it is cut: half a key is still half a key.
+    said: redactor.text(said.message).slice(0, 2000),
     again: worthRetrying(status, said.code),
     ...(pauseMs === null ? {} : { pauseMs }),
     what: `answered HTTP ${status}${said.message === "" ? "" : `: ${excerpt(redactor.text(said.message))}`}`,

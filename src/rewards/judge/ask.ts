@@ -1,8 +1,10 @@
 import type { Message } from "../../data/row.ts";
 import { GuerdonError } from "../../error.ts";
 import { failureOf, type RemoteModel, type SampleOptions } from "../../policies/remote/client.ts";
+import type { Failure } from "../../policies/remote/transport.ts";
 import { splitThinking, type Sample } from "../../policies/remote/reply.ts";
-import { addUsage, noUsage, type Usage } from "../../policies/remote/usage.ts";
+import type { Usage } from "../../policies/remote/usage.ts";
+import type { CallContext } from "../calls.ts";
 import { quoted, type ScoreError } from "../grade.ts";
 import { labelProbabilities, type LabelProbabilities } from "./probabilities.ts";
 import { shortHash, type Prompt } from "./prompt.ts";
@@ -72,11 +74,6 @@ export function judgeSettings(judge: string, options: JudgeOptions, promptVersio
 /** One judgement: what the judge said, or why there is nothing to go by. */
 export type Judgement<T> = { readonly verdict: T; readonly error?: undefined } | { readonly error: ScoreError };
 
-export interface Judged<T> {
-  readonly judgements: readonly Judgement<T>[];
-  readonly usage: Usage;
-}
-
 /** What a judge is asked to answer with. */
 export interface Form<T> {
   readonly name: string;
@@ -95,77 +92,74 @@ export async function judge<T>(
   { model, votes, sampling }: Settings,
   messages: readonly Message[],
   form: Form<T>,
-  signal: AbortSignal,
-): Promise<Judged<T>> {
-  let usage = noUsage;
-  const spend = (spent: Usage): void => {
-    usage = addUsage(usage, spent);
+  { signal, spend }: CallContext,
+): Promise<readonly Judgement<T>[]> {
+  const ask = async (asked: readonly Message[], n: number): Promise<readonly Sample[] | ScoreError> => {
+    try {
+      const jsonSchema = { name: form.name, schema: form.schema };
+      const { samples, usage } = await model.chat(asked, { ...sampling, n, jsonSchema, signal });
+      spend(amounts(usage));
+      return samples;
+    } catch (cause) {
+      return errorOf(cause, spend);
+    }
   };
-  const jsonSchema = { name: form.name, schema: form.schema };
-  let samples: readonly Sample[];
-  try {
-    const asked = await model.chat(messages, { ...sampling, n: votes, jsonSchema, signal });
-    spend(asked.usage);
-    samples = asked.samples;
-  } catch (cause) {
-    const error = errorOf(cause);
-    return { judgements: Array.from({ length: votes }, () => ({ error })), usage };
-  }
-  const judgements = await Promise.all(
+  const samples = await ask(messages, votes);
+  if (isError(samples)) return Array.from({ length: votes }, () => ({ error: samples }));
+  return Promise.all(
     samples.map(async (sample): Promise<Judgement<T>> => {
       const first = readForm(sample, form);
       if (!("problem" in first)) return first;
-      const again: Message[] = [
-        ...messages,
-        { role: "assistant", content: sample.text },
-        { role: "user", content: `That could not be read: ${first.problem}. Give the same judgement again, in the form asked for.\n\n${form.words}` },
-      ];
-      try {
-        const repaired = await model.chat(again, { ...sampling, jsonSchema, signal });
-        spend(repaired.usage);
-        const second = readForm(repaired.samples[0]!, form);
-        if (!("problem" in second)) return second;
-        return {
-          error: {
-            kind: "unparsable",
-            message: `The judge's reply could not be read, and neither could its second one: ${second.problem}. It said ${quoted(repaired.samples[0]!.text)}.`,
-          },
-        };
-      } catch (cause) {
-        return { error: errorOf(cause) };
-      }
+      const problem = `That could not be read: ${first.problem}. Give the same judgement again, in the form asked for.\n\n${form.words}`;
+      const repaired = await ask([...messages, { role: "assistant", content: sample.text }, { role: "user", content: problem }], 1);
+      if (isError(repaired)) return { error: repaired };
+      const second = readForm(repaired[0]!, form);
+      if (!("problem" in second)) return second;
+      return {
+        error: {
+          kind: "unparsable",
+          message: `The judge's reply could not be read, and neither could its second one: ${second.problem}. It said ${quoted(repaired[0]!.text)}.`,
+        },
+      };
     }),
   );
-  return { judgements, usage };
 }
+
+/** What the runner's account shows of a request; the cost is in the currency of the price. */
+const amounts = ({ requests, cached, tries, promptTokens, completionTokens, cost }: Usage): Readonly<Record<string, number>> => ({
+  requests,
+  cached,
+  tries,
+  promptTokens,
+  completionTokens,
+  ...(cost === null ? {} : { cost }),
+});
 
 /** Asks for one reply and reads the probabilities of the labels from it. */
 export async function judgeByProbabilities(
   { model, sampling }: Settings,
   messages: readonly Message[],
   labels: readonly string[],
-  signal: AbortSignal,
-): Promise<Judged<LabelProbabilities>> {
-  const none = (error: ScoreError, usage = noUsage): Judged<LabelProbabilities> => ({ judgements: [{ error }], usage });
+  { signal, spend }: CallContext,
+): Promise<Judgement<LabelProbabilities>> {
+  let sample: Sample;
   try {
     const { samples, usage } = await model.chat(messages, { ...sampling, logProbs: 20, signal });
-    const sample = samples[0]!;
-    const stopped = withheld(sample);
-    if (stopped !== null && sample.stop !== "length") return none(stopped, usage);
-    if (sample.tokens === null)
-      return none({ kind: "unparsable", message: `${model.address} gives no log-probabilities for ${model.model}. Use from: "answer".` }, usage);
-    const verdict = labelProbabilities(sample.tokens, labels);
-    if (verdict !== null) return { judgements: [{ verdict }], usage };
-    return none(
-      {
-        kind: "unparsable",
-        message: `In no place of the judge's reply have ${labels.join(", ")} half of the probability together. It said ${quoted(sample.text)}.`,
-      },
-      usage,
-    );
+    spend(amounts(usage));
+    sample = samples[0]!;
   } catch (cause) {
-    return none(errorOf(cause));
+    return { error: errorOf(cause, spend) };
   }
+  const stopped = withheld(sample);
+  // One word is enough: what comes behind it may be cut.
+  if (stopped !== null && sample.stop !== "length") return { error: stopped };
+  const unparsable = (message: string): { readonly error: ScoreError } => ({ error: { kind: "unparsable", message } });
+  if (sample.tokens === null) return unparsable(`${model.address} gives no log-probabilities for ${model.model}. Use from: "answer".`);
+  const verdict = labelProbabilities(sample.tokens, labels);
+  if (verdict !== null) return { verdict };
+  return unparsable(
+    `In no place of the judge's reply have ${labels.join(", ")} half of the probability together. It said ${quoted(sample.text)}.`,
+  );
 }
 
 /** Why there is no whole reply, or null. */
@@ -210,13 +204,16 @@ function objectOf(text: string): Readonly<Record<string, unknown>> | null {
   }
 }
 
-/** What a failed request means for the grade. @throws whatever is no failure of a server */
-function errorOf(cause: unknown): ScoreError {
+/** What a failed request means for the grade; its tries are put on the account. @throws whatever is no failure of a server */
+function errorOf(cause: unknown, spend: CallContext["spend"]): ScoreError {
   const failure = failureOf(cause);
   if (failure === null) throw cause;
-  const kind = failure.kind === "timeout" || failure.kind === "aborted" ? failure.kind : failure.kind === "reply" ? "unparsable" : "threw";
-  return { kind, message: `The judge could not be asked: ${failure.message}` };
+  spend({ tries: failure.tries });
+  return { kind: kindOf(failure), message: `The judge could not be asked: ${failure.message}` };
 }
+
+export const kindOf = ({ kind }: Failure): ScoreError["kind"] =>
+  kind === "timeout" || kind === "aborted" ? kind : kind === "reply" || kind === "too-large" ? "unparsable" : "threw";
 
 /** The readable judgements, when there are enough, else why not: the first error, and how many there were. */
 export function enough<T>(judgements: readonly Judgement<T>[], minimum: number): readonly T[] | ScoreError {

@@ -1,5 +1,4 @@
 import { GuerdonError } from "../../error.ts";
-import { addUsage, usageText, type Usage } from "../../policies/remote/usage.ts";
 import { shuffled, stream } from "../../statistics/stream.ts";
 import { unscorable, type Score } from "../grade.ts";
 import { reward, type Reward } from "../reward.ts";
@@ -28,7 +27,7 @@ export function listwiseJudge(options: ListwiseOptions): Reward {
   if ("from" in options && options.from !== "answer") throw new GuerdonError("usage", `listwiseJudge: an order has no token probabilities.`);
   const settings = judgeSettings("listwiseJudge", options, shippedVersion);
   if (settings.prompt !== null) checkPlaces(settings.prompt.name, settings.prompt.places, ["rubric", "format", "fence", "prompt", "answers"]);
-  return reward.group(name, { version: settings.version(rubric) }, async (answers, { signal }): Promise<Score[]> => {
+  return reward.group(name, { version: settings.version(rubric) }, async (answers, context): Promise<Score[]> => {
     const count = answers.length;
     if (count < 2 || count > 26)
       return answers.map(() => unscorable("declined", `The reward "${name}" orders 2 to 26 answers to the same prompt, not ${count}.`));
@@ -37,7 +36,7 @@ export function listwiseJudge(options: ListwiseOptions): Reward {
     const form = orderForm(count);
     const texts = answers.map(({ text }) => text);
     const votes = await Promise.all(
-      Array.from({ length: settings.votes }, async (_, vote) => {
+      Array.from({ length: settings.votes }, async (_, vote): Promise<Judgement<readonly number[]>> => {
         const order = shuffled(
           texts.map((_text, i) => i),
           stream(settings.sampling.seed, "listwise", vote, question, ...texts),
@@ -47,18 +46,12 @@ export function listwiseJudge(options: ListwiseOptions): Reward {
           foreign: { prompt: question, answers: order.map((i) => texts[i]!) },
         });
         const seeded = { ...settings, votes: 1, sampling: { ...settings.sampling, seed: settings.sampling.seed + vote } };
-        const { judgements, usage } = await judge(seeded, messages, form, signal);
-        const [said] = judgements as [Judgement<readonly number[]>];
-        const judgement: Judgement<readonly number[]> = said.error ? said : { verdict: said.verdict.map((shown) => order[shown]!) };
-        return { judgement, usage };
+        const said = (await judge(seeded, messages, form, context))[0]!;
+        return said.error === undefined ? { verdict: said.verdict.map((shown) => order[shown]!) } : said;
       }),
     );
-    const usage = votes.map((one) => one.usage).reduce((a, b): Usage => addUsage(a, b));
-    const orders = enough(
-      votes.map(({ judgement }) => judgement),
-      settings.minimumVotes,
-    );
-    if (isError(orders)) return answers.map((): Score => ({ value: null, error: orders, note: usageText(usage) }));
+    const orders = enough(votes, settings.minimumVotes);
+    if (isError(orders)) return answers.map((): Score => ({ value: null, error: orders }));
     return answers.map((_, who): Score => {
       const places = orders.map((order) => order.indexOf(who));
       return {
@@ -66,7 +59,7 @@ export function listwiseJudge(options: ListwiseOptions): Reward {
           places.map((place) => (count - 1 - place) / (count - 1)),
           "mean",
         ),
-        note: `place ${places.map((place) => place + 1).join(" ")} of ${count}${who === 0 ? `; ${usageText(usage)}` : ""}`,
+        note: `place ${places.map((place) => place + 1).join(" ")} of ${count}`,
       };
     });
   });

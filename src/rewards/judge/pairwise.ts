@@ -1,5 +1,5 @@
 import { GuerdonError } from "../../error.ts";
-import { addUsage, noUsage, usageText, type Usage } from "../../policies/remote/usage.ts";
+import type { CallContext } from "../calls.ts";
 import { unscorable, type Score, type ScoreError } from "../grade.ts";
 import { reward, type Graded, type Reward } from "../reward.ts";
 import { enough, isError, judge, judgeByProbabilities, judgeSettings, type Form, type JudgeOptions, type Settings } from "./ask.ts";
@@ -22,7 +22,6 @@ interface Compared {
   /** How far x is preferred, 0 to 1; null without a decision when ties are to be unscorable. */
   readonly value: number | null;
   readonly decided: "x" | "y" | "tie" | "disagreement" | "probabilities";
-  readonly usage: Usage;
 }
 
 export const usualRubric = "The better answer is the one that is correct, does what the question asks, and leaves out what it does not.";
@@ -46,22 +45,19 @@ export function pairwiseJudge(options: PairwiseOptions): Reward {
     throw new GuerdonError("usage", `pairwiseJudge: tie must be from 0 to 1, or null for unscorable, not ${tie}.`);
   if (settings.prompt !== null)
     checkPlaces(settings.prompt.name, settings.prompt.places, ["rubric", "format", "fence", "prompt", "answerA", "answerB"]);
-  return reward.group(name, { version: settings.version([rubric, tie]) }, async (answers, { signal }): Promise<Score[]> => {
+  return reward.group(name, { version: settings.version([rubric, tie]) }, async (answers, context): Promise<Score[]> => {
     if (answers.length < 2)
       return answers.map(() => unscorable("declined", `The reward "${name}" compares answers to the same prompt, and this one is alone.`));
     const pairs = answers.flatMap((x, i) => answers.slice(i + 1).map((y, k) => ({ x, y, i, j: i + 1 + k })));
     const compared = await Promise.all(
-      pairs.map(async ({ x, y, i, j }) => ({ i, j, outcome: await compare(settings, { rubric, tie }, x, y, signal) })),
+      pairs.map(async ({ x, y, i, j }) => ({ i, j, outcome: await compare(settings, { rubric, tie }, x, y, context) })),
     );
     return answers.map((_, who): Score => {
       const own = compared.filter(({ i, j }) => i === who || j === who);
-      let usage = noUsage;
       const values: number[] = [];
       const decisions = { won: 0, lost: 0, tied: 0, disagreed: 0 };
       let trouble: ScoreError | null = null;
       for (const { i, j, outcome } of own) {
-        // Each comparison is counted once, with the earlier answer of the two.
-        if (i === who) usage = addUsage(usage, outcome.usage);
         if ("error" in outcome) {
           trouble ??= { kind: outcome.error.kind, message: `The comparison with answer ${(i === who ? j : i) + 1} of its group: ${outcome.error.message}` };
           continue;
@@ -75,7 +71,7 @@ export function pairwiseJudge(options: PairwiseOptions): Reward {
         else if (decided !== "probabilities") decisions.lost++;
       }
       const { won, lost, tied, disagreed } = decisions;
-      const note = `${settings.from === "probabilities" ? `${own.length} comparisons` : `won ${won}, lost ${lost}, tied ${tied}, the orders disagreed on ${disagreed}`}; ${usageText(usage)}`;
+      const note = settings.from === "probabilities" ? `${own.length} comparisons` : `won ${won}, lost ${lost}, tied ${tied}, the orders disagreed on ${disagreed}`;
       return trouble === null ? { value: combineVotes(values, "mean"), note } : { value: null, error: trouble, note };
     });
   });
@@ -87,18 +83,17 @@ async function compare(
   { rubric, tie }: { readonly rubric: string; readonly tie: number | null },
   x: Graded,
   y: Graded,
-  signal: AbortSignal,
-): Promise<Compared | { readonly error: ScoreError; readonly usage: Usage }> {
-  if (x.text === y.text) return { value: tie, decided: "tie", usage: noUsage };
-  const [first, second] = await Promise.all([preference(settings, rubric, x, y, signal), preference(settings, rubric, y, x, signal)]);
-  const usage = addUsage(first.usage, second.usage);
-  if ("error" in first) return { error: first.error, usage };
-  if ("error" in second) return { error: second.error, usage };
-  if (settings.from === "probabilities") return { value: (first.value + 1 - second.value) / 2, decided: "probabilities", usage };
+  context: CallContext,
+): Promise<Compared | { readonly error: ScoreError }> {
+  if (x.text === y.text) return { value: tie, decided: "tie" };
+  const [first, second] = await Promise.all([preference(settings, rubric, x, y, context), preference(settings, rubric, y, x, context)]);
+  if (isError(first)) return { error: first };
+  if (isError(second)) return { error: second };
+  if (settings.from === "probabilities") return { value: (first + 1 - second) / 2, decided: "probabilities" };
   // Each order's votes have a winner; x is first in the one order and second in the other.
-  const [a, b] = [Math.sign(first.value - 0.5), -Math.sign(second.value - 0.5)];
-  if (a === b && a !== 0) return { value: a > 0 ? 1 : 0, decided: a > 0 ? "x" : "y", usage };
-  return { value: tie, decided: a === b ? "tie" : "disagreement", usage };
+  const [a, b] = [Math.sign(first - 0.5), -Math.sign(second - 0.5)];
+  if (a === b && a !== 0) return { value: a > 0 ? 1 : 0, decided: a > 0 ? "x" : "y" };
+  return { value: tie, decided: a === b ? "tie" : "disagreement" };
 }
 
 /** How far the answer that is shown first is preferred, 0 to 1. */
@@ -107,22 +102,23 @@ async function preference(
   rubric: string,
   a: Graded,
   b: Graded,
-  signal: AbortSignal,
-): Promise<{ readonly value: number; readonly usage: Usage } | { readonly error: ScoreError; readonly usage: Usage }> {
+  context: CallContext,
+): Promise<number | ScoreError> {
   const prompt = settings.prompt ?? (await shippedPrompt("pairwise"));
   const ask = (format: string) =>
     fillPrompt(prompt, { own: { rubric, format }, foreign: { prompt: conversation(a.prompt), answerA: a.text, answerB: b.text } });
   if (settings.from === "probabilities") {
-    const { judgements, usage } = await judgeByProbabilities(settings, ask(onlyOne(["A", "B"])), ["A", "B"], signal);
-    const said = judgements[0]!;
-    if (said.error !== undefined) return { error: said.error, usage };
+    const said = await judgeByProbabilities(settings, ask(onlyOne(["A", "B"])), ["A", "B"], context);
+    if (said.error !== undefined) return said.error;
     const { A, B } = said.verdict.probabilities as { readonly A: number; readonly B: number };
-    return { value: A / (A + B), usage };
+    return A / (A + B);
   }
-  const { judgements, usage } = await judge(settings, ask(form.words), form, signal);
-  const verdicts = enough(judgements, settings.minimumVotes);
-  if (isError(verdicts)) return { error: verdicts, usage };
-  return { value: combineVotes(verdicts.map(({ better }) => (better === "A" ? 1 : better === "B" ? 0 : 0.5)), "mean"), usage };
+  const verdicts = enough(await judge(settings, ask(form.words), form, context), settings.minimumVotes);
+  if (isError(verdicts)) return verdicts;
+  return combineVotes(
+    verdicts.map(({ better }) => (better === "A" ? 1 : better === "B" ? 0 : 0.5)),
+    "mean",
+  );
 }
 
 const form: Form<{ readonly better: "A" | "B" | "tie"; readonly reason: string }> = {

@@ -1,4 +1,3 @@
-import { usageText } from "../../policies/remote/usage.ts";
 import type { CallContext } from "../calls.ts";
 import type { Score } from "../grade.ts";
 import { reward, type Graded, type Reward } from "../reward.ts";
@@ -31,26 +30,24 @@ export function referenceJudge(options: ReferenceOptions): Reward<WithReference>
   const settings = judgeSettings("referenceJudge", options, shippedVersion);
   if (settings.prompt !== null)
     checkPlaces(settings.prompt.name, settings.prompt.places, ["format", "fence", "prompt", "reference", "answer"]);
-  const grade = async (answer: Graded<WithReference>, { signal }: CallContext): Promise<Score> => {
+  const grade = async (answer: Graded<WithReference>, context: CallContext): Promise<Score> => {
     const prompt = settings.prompt ?? (await shippedPrompt("reference"));
     const { reference } = answer;
     const right = Array.isArray(reference) ? reference.map(String).join("\nor: ") : String(reference as string | number);
     const ask = (format: string) => fillPrompt(prompt, { own: { format }, foreign: { ...foreignTexts(answer, []), reference: right } });
     if (settings.from === "probabilities") {
       const words = `Is the answer correct? ${onlyOne(["yes", "no"])}`;
-      const { judgements, usage } = await judgeByProbabilities(settings, ask(words), ["yes", "no"], signal);
-      const said = judgements[0]!;
-      if (said.error !== undefined) return { value: null, error: said.error, note: usageText(usage) };
+      const said = await judgeByProbabilities(settings, ask(words), ["yes", "no"], context);
+      if (said.error !== undefined) return { value: null, error: said.error };
       const { yes, no } = said.verdict.probabilities as { readonly yes: number; readonly no: number };
-      return { value: yes / (yes + no), note: usageText(usage) };
+      return { value: yes / (yes + no) };
     }
-    const { judgements, usage } = await judge(settings, ask(form.words), form, signal);
-    const verdicts = enough(judgements, settings.minimumVotes);
-    if (isError(verdicts)) return { value: null, error: verdicts, note: usageText(usage) };
+    const verdicts = enough(await judge(settings, ask(form.words), form, context), settings.minimumVotes);
+    if (isError(verdicts)) return { value: null, error: verdicts };
     const votes = verdicts.map(({ correct }) => (correct ? 1 : 0));
     return {
       value: combineVotes(votes, combine),
-      note: noteOf(votes.map((vote) => (vote === 1 ? "yes" : "no")).join(" "), verdicts[0]!.reason, usage),
+      note: noteOf(votes.map((vote) => (vote === 1 ? "yes" : "no")).join(" "), verdicts[0]!.reason),
     };
   };
   return reward(name, { version: settings.version(combine), columns: referenceSchema }, grade);

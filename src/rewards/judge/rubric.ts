@@ -1,6 +1,5 @@
 import type { Message } from "../../data/row.ts";
 import { GuerdonError } from "../../error.ts";
-import { usageText, type Usage } from "../../policies/remote/usage.ts";
 import type { CallContext } from "../calls.ts";
 import type { Score } from "../grade.ts";
 import { reward, type Graded, type Reward } from "../reward.ts";
@@ -54,26 +53,24 @@ export function rubricJudge<S extends Schema<object> = Schema<object>>(options: 
   const form = ratingForm(low, high, criteria);
   const unit = (rating: number): number => (rating - low) / (high - low);
 
-  const grade = async (answer: Graded, { signal }: CallContext): Promise<Score> => {
+  const grade = async (answer: Graded, context: CallContext): Promise<Score> => {
     const prompt = settings.prompt ?? (await shippedPrompt("rubric"));
     const ask = (format: string): Message[] => fillPrompt(prompt, { own: { ...own, format }, foreign: foreignTexts(answer, prompt.places) });
     if (settings.from === "probabilities") {
-      const { judgements, usage } = await judgeByProbabilities(settings, ask(onlyOne(labels)), labels, signal);
-      const [said] = judgements;
-      if (said!.error !== undefined) return { value: null, error: said!.error, note: usageText(usage) };
-      const rating = expectedRating(said!.verdict.probabilities);
-      return { value: unit(rating), note: `expected rating ${rating.toFixed(3)} of ${low} to ${high}; ${usageText(usage)}` };
+      const said = await judgeByProbabilities(settings, ask(onlyOne(labels)), labels, context);
+      if (said.error !== undefined) return { value: null, error: said.error };
+      const rating = expectedRating(said.verdict.probabilities);
+      return { value: unit(rating), note: `expected rating ${rating.toFixed(3)} of ${low} to ${high}` };
     }
-    const { judgements, usage } = await judge(settings, ask(form.words), form, signal);
-    const verdicts = enough(judgements, settings.minimumVotes);
-    if (isError(verdicts)) return { value: null, error: verdicts, note: usageText(usage) };
+    const verdicts = enough(await judge(settings, ask(form.words), form, context), settings.minimumVotes);
+    if (isError(verdicts)) return { value: null, error: verdicts };
     const ratings = Object.keys(verdicts[0]!.ratings).map((key) => ({ key, votes: verdicts.map((one) => one.ratings[key]!) }));
     const parts = Object.fromEntries(ratings.map(({ key, votes }) => [key, unit(combineVotes(votes, combine))]));
     const values = Object.values(parts);
     return {
       value: values.reduce((total, one) => total + one, 0) / values.length,
       ...(criteria === null ? {} : { parts }),
-      note: noteOf(ratings.map(({ key, votes }) => `${key} ${votes.join(" ")}`).join(", "), verdicts[0]!.reason, usage),
+      note: noteOf(ratings.map(({ key, votes }) => `${key} ${votes.join(" ")}`).join(", "), verdicts[0]!.reason),
     };
   };
   const version = settings.version([own, combine]);
@@ -128,10 +125,10 @@ export const reasonOf = (fields: Readonly<Record<string, unknown>>): string => (
 
 export const onlyOne = (labels: readonly string[]): string => `Answer with one of ${labels.join(", ")}, and nothing else.`;
 
-/** What a score says beside its value: the votes, the first judgement's reason, and what it cost. */
-export function noteOf(votes: string, reason: string, usage: Usage): string {
+/** What a score says beside its value: the votes, and the first judgement's reason. */
+export function noteOf(votes: string, reason: string): string {
   const line = reason.replace(/\s+/g, " ").trim();
-  return [votes, ...(line === "" ? [] : [line.length > 300 ? `${line.slice(0, 297)}...` : line]), usageText(usage)].join("; ");
+  return line === "" ? votes : `${votes}: ${line.length > 300 ? `${line.slice(0, 297)}...` : line}`;
 }
 
 /** What others wrote, by the name of its place: the question, the answer and the columns that the prompt shows. */

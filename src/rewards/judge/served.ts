@@ -4,6 +4,7 @@ import { failureOf, openAi, type OpenAiOptions } from "../../policies/remote/cli
 import type { Read } from "../../policies/remote/transport.ts";
 import type { Score } from "../grade.ts";
 import { reward, type Graded, type Reward } from "../reward.ts";
+import { kindOf } from "./ask.ts";
 
 export interface ServedOptions extends Omit<OpenAiOptions, "cache" | "price"> {
   /** "vllm": `POST /classify`; "sglang": `POST /v1/embeddings`. The base address may end in `/v1` or not. */
@@ -41,8 +42,7 @@ export function servedReward(options: ServedOptions): Reward {
     } catch (cause) {
       const failure = failureOf(cause);
       if (failure === null) throw cause;
-      const kind = failure.kind === "timeout" || failure.kind === "aborted" ? failure.kind : failure.kind === "reply" ? "unparsable" : "threw";
-      return { value: null, error: { kind, message: `The reward model could not be asked: ${failure.message}` } };
+      return { value: null, error: { kind: kindOf(failure), message: `The reward model could not be asked: ${failure.message}` } };
     }
   });
 }
