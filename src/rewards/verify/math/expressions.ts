@@ -1,0 +1,157 @@
+import { evaluate, type Setting } from "./evaluate.ts";
+import { children, some, symbols, type Node } from "./node.ts";
+import { add, divide, fraction, isFinite, isReal, isZero, multiply, negate, real, round, sameNumber, toFloat, whole, type Num } from "./number.ts";
+
+/** True or false where it is known; null where nothing here can tell. */
+export type Truth = boolean | null;
+
+/** Equality of two values or expressions: exact in fractions, else in double precision at fixed points. */
+export function sameExpression(a: Node, b: Node, setting: Setting, tolerance: number | null): Truth {
+  const names = [...new Set([...symbols(a), ...symbols(b)])];
+  if (names.length === 0) return sameConstant(a, b, setting, tolerance);
+  const loose = [a, b].some((node) => some(node, (one) => one.kind === "number" && (one.decimals ?? 0) >= 5)) ? (tolerance ?? 1e-6) : tolerance;
+  let agreed = 0;
+  let agreedOutside = 0;
+  let differsOutside = false;
+  const imaginary = [a, b].some((node) => some(node, (one) => one.kind === "constant" && one.name === "i"));
+  for (const values of trials(names, [a, b])) {
+    const inner = { ...setting, values };
+    const [x, y] = [evaluate(a, inner), evaluate(b, inner)];
+    if (!isFinite(x) || !isFinite(y)) continue;
+    const same = sameNumber(x, y) === true || (loose !== null && relativelyClose(x, y, loose));
+    if (imaginary || (isReal(x) && isReal(y))) {
+      if (!same) return false;
+      agreed++;
+    } else {
+      agreedOutside++;
+      if (!same) differsOutside = true;
+    }
+  }
+  if (agreed >= 2) return true;
+  if (agreedOutside >= 2) return !differsOutside;
+  return agreed + agreedOutside > 0 && differsOutside ? false : null;
+}
+
+/** Whether two equations (as left minus right) have the same solutions because one is a multiple of the other. */
+export function proportional(a: Node, b: Node, setting: Setting): Truth {
+  const names = [...new Set([...symbols(a), ...symbols(b)])];
+  if (symbols(a).join() !== symbols(b).join()) return false;
+  let first: { x: Num; y: Num } | null = null;
+  let agreed = 0;
+  for (const values of trials(names, [a, b])) {
+    const inner = { ...setting, values };
+    const [x, y] = [evaluate(a, inner), evaluate(b, inner)];
+    if (!isFinite(x) || !isFinite(y)) continue;
+    if (isZero(x) !== isZero(y)) return false;
+    if (isZero(x)) continue;
+    first ??= { x, y };
+    if (sameNumber(multiply(x, first.y), multiply(y, first.x)) !== true) return false;
+    agreed++;
+  }
+  return agreed >= 3 ? true : null;
+}
+
+function sameConstant(a: Node, b: Node, setting: Setting, tolerance: number | null): Truth {
+  const [x, y] = [evaluate(a, setting), evaluate(b, setting)];
+  if (!isFinite(x) || !isFinite(y)) {
+    const [p, q] = [toFloat(x).re, toFloat(y).re];
+    if (Number.isNaN(p) || Number.isNaN(q)) return null;
+    // Overflow looks like infinity, so only what is written as infinity counts.
+    const written = (node: Node): boolean => some(node, (one) => one.kind === "constant" && one.name === "infinity");
+    if (written(a) && written(b)) return p === q;
+    return written(a) !== written(b) && (isFinite(x) || isFinite(y)) ? false : null;
+  }
+  const same = sameNumber(x, y);
+  if (same !== false) return same;
+  if (tolerance !== null) return relativelyClose(x, y, tolerance);
+  const [p, q] = [decimalsOf(a), decimalsOf(b)];
+  if (p !== null || q !== null) return standsFor(x, p, y, q);
+  const long = [a, b].some((node) => some(node, (one) => one.kind === "number" && (one.decimals ?? 0) >= 5));
+  return long && relativelyClose(x, y, 1e-6);
+}
+
+/** The digits after the point of a number that is written as a decimal, perhaps with a sign or as a percentage. */
+function decimalsOf(node: Node): number | null {
+  if (node.kind === "number") return node.decimals;
+  if (node.kind === "negate" || node.kind === "quantity") return decimalsOf(node.value);
+  if (node.kind === "percent") {
+    const decimals = decimalsOf(node.value);
+    return decimals === null ? null : decimals + 2;
+  }
+  return null;
+}
+
+/**
+ * The rule for decimals (see `SameOptions.tolerance`): a decimal stands for the numbers that round or cut to it, if these are within a
+ * millionth of it. Of two decimals the shorter one stands for the longer; of equally long ones only noise in the last digits is forgiven.
+ */
+function standsFor(x: Num, p: number | null, y: Num, q: number | null): boolean {
+  if (!relativelyClose(x, y, 1e-6)) return false;
+  if (relativelyClose(x, y, 1e-12)) return true;
+  const places = p === null ? q! : q === null ? p : Math.min(p, q);
+  const [shorter, other] = p === places && q !== places ? [x, y] : q === places && p !== places ? [y, x] : [null, null];
+  if (places > 300 || shorter === null) return false;
+  const unit = fraction(1n, 10n ** BigInt(places));
+  // A whole number is no decimal's rounding unless it is exact: 1000000.0 is not 1000001.
+  const shifted = divide(other, unit);
+  const rounded = multiply(round(add(shifted, fraction(1n, 2n)), false), unit);
+  const cut = multiply(round(shifted, real(shifted) < 0), unit);
+  return sameNumber(rounded, shorter) === true || sameNumber(cut, shorter) === true;
+}
+
+function relativelyClose(x: Num, y: Num, relative: number): boolean {
+  const difference = toFloat(add(x, negate(y)));
+  const [a, b] = [toFloat(x), toFloat(y)];
+  return Math.hypot(difference.re, difference.im) <= relative * (1 + 1e-9) * Math.max(Math.hypot(a.re, a.im), Math.hypot(b.re, b.im));
+}
+
+/**
+ * Values for the unknowns: fractions of both signs, small and large, the same for a name at every call; whole numbers where the expression
+ * only makes sense for these.
+ */
+function* trials(names: readonly string[], nodes: readonly Node[]): Generator<Map<string, Num>> {
+  const wholeOnly = nodes.some((node) =>
+    some(node, (one) => one.kind === "series" || (one.kind === "call" && (one.name === "factorial" || one.name === "binomial" || one.name === "gcd" || one.name === "lcm")) || (one.kind === "power" && isNegativeNumber(one.base) && symbols(one.exponent).length > 0)),
+  );
+  for (let round = 0; round < 10; round++) {
+    const values = new Map<string, Num>();
+    names.forEach((name, i) => {
+      const h = hash(name);
+      if (wholeOnly) values.set(name, whole(((h >>> (round % 7)) % 9) + 2 + ((i * 3 + round) % 5)));
+      else {
+        const size = fraction(BigInt((hash(`${name}${round}`) % 59) + 3), BigInt([7, 11, 13, 17, 5, 19, 23, 29, 31, 61][round]!));
+        values.set(name, round % 3 === 1 || (round % 4 === 3 && (h + i) % 2 === 0) ? negate(size) : size);
+      }
+    });
+    yield values;
+  }
+}
+
+const isNegativeNumber = (node: Node): boolean => node.kind === "negate" && symbols(node).length === 0;
+
+function hash(text: string): number {
+  let h = 2166136261;
+  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 16777619);
+  h = Math.imul(h ^ (h >>> 15), 2246822519);
+  return (h ^ (h >>> 13)) >>> 0;
+}
+
+/** Whether a node has a value at all, rather than being a set, a relation or a list. */
+export function isExpression(node: Node): boolean {
+  switch (node.kind) {
+    case "tuple":
+    case "set":
+    case "list":
+    case "relation":
+    case "union":
+    case "intersection":
+    case "difference":
+    case "domain":
+    case "words":
+    case "residue":
+    case "matrix":
+      return false;
+    default:
+      return children(node).every(isExpression) || (node.kind === "call" && node.name === "det");
+  }
+}

@@ -1,0 +1,45 @@
+import { thisHost } from "../../../data/host.ts";
+import { pool, type Pool } from "../../../data/pool.ts";
+import type { Verdict } from "./same-answer.ts";
+import type { SymbolicJob, SymbolicResult } from "./symbolic-worker.ts";
+
+let shared: Pool<SymbolicJob, SymbolicResult> | null = null;
+
+/** Workers that are started when the first pair needs them, and kept. */
+function workers(): Pool<SymbolicJob, SymbolicResult> {
+  shared ??= pool({
+    start: async () => (await thisHost()).start(new URL("./symbolic-worker.ts", import.meta.url), { kind: "worker", memoryMiB: 512 }),
+    size: 2,
+  });
+  return shared;
+}
+
+/** Starts the symbolic stage ahead of the first pair. @throws GuerdonError "io" when its worker cannot be started */
+export async function warmSymbolic(): Promise<void> {
+  await workers().warm(1);
+}
+
+/** Asks the symbolic library in a worker, which is killed at the deadline. */
+export async function sameSymbolically(answer: string, reference: string, until: number, signal?: AbortSignal): Promise<Verdict> {
+  const left = until - performance.now();
+  if (left <= 0) return late;
+  const tooLate = AbortSignal.timeout(Math.ceil(left));
+  const outcome = await workers().run({ answer, reference }, { timeoutMs: Math.ceil(left), signal: signal ? AbortSignal.any([signal, tooLate]) : tooLate });
+  switch (outcome.kind) {
+    case "done":
+      if (outcome.value !== null) return { verdict: outcome.value ? "same" : "different", stage: "symbolic" };
+      return { verdict: "cannot say", reason: "undecided", message: "The symbolic stage could show neither that they are the same nor that they differ." };
+    case "start":
+      return {
+        verdict: "cannot say",
+        reason: "no symbolic stage",
+        message: `The symbolic stage could not be started (${outcome.reason}). It needs: npm install @cortex-js/compute-engine`,
+      };
+    case "threw":
+      return { verdict: "cannot say", reason: "undecided", message: `The symbolic stage could not read them: ${outcome.reason}` };
+    default:
+      return late;
+  }
+}
+
+const late: Verdict = { verdict: "cannot say", reason: "timeout", message: "The comparison did not end within its deadline." };
