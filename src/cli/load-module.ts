@@ -26,10 +26,27 @@ function sentence(cause: unknown, path: string): string | null {
  * @throws GuerdonError "input" naming file and line for a file that is missing, does not compile, or lacks the export
  */
 export async function loadExport(path: string, name = "default"): Promise<unknown> {
+  const module = await loadModule(path);
+  const names = Object.keys(module);
+  if (!(name in module))
+    throw new GuerdonError(
+      "input",
+      name === "default"
+        ? `${path} has no default export: end it with \`export default job({ ... })\``
+        : `${path} has no export named ${name}; it has ${names.join(", ") || "none"}`,
+    );
+  return module[name];
+}
+
+/**
+ * Imports a user's TypeScript or JavaScript file.
+ *
+ * @throws GuerdonError "input" naming file and line for a file that is missing, does not compile or throws
+ */
+export async function loadModule(path: string): Promise<Readonly<Record<string, unknown>>> {
   mustExist(path);
-  let module: Readonly<Record<string, unknown>>;
   try {
-    module = (await import(pathToFileURL(resolve(path)).href)) as typeof module;
+    return (await import(pathToFileURL(resolve(path)).href)) as Readonly<Record<string, unknown>>;
   } catch (cause) {
     if (cause instanceof GuerdonError) throw cause;
     const text = sentence(cause, path);
@@ -41,13 +58,4 @@ export async function loadExport(path: string, name = "default"): Promise<unknow
       );
     throw new GuerdonError("input", text, { cause });
   }
-  const names = Object.keys(module);
-  if (!(name in module))
-    throw new GuerdonError(
-      "input",
-      name === "default"
-        ? `${path} has no default export: end it with \`export default job({ ... })\``
-        : `${path} has no export named ${name}; it has ${names.join(", ") || "none"}`,
-    );
-  return module[name];
 }

@@ -2,6 +2,7 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { readFileSync } from "node:fs";
 import type { BenchOptions } from "./commands/bench.ts";
 import type { EvalCommand } from "./commands/eval.ts";
+import type { ScoreCommand } from "./commands/score.ts";
 import type { SampleCommand } from "./commands/sample.ts";
 import type { TrainCommand } from "./commands/train.ts";
 import { explain } from "./failure.ts";
@@ -134,6 +135,53 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .action(
       action(async (s, run: string, prompt: string | undefined, options: SampleCommand) =>
         (await import("./commands/sample.ts")).sample(s, run, prompt, options),
+      ),
+    );
+
+  program
+    .command("score")
+    .description("score a file of answers with a reward")
+    .argument("<file>", "answers: JSONL, CSV or Parquet, also compressed (.gz, .zst)")
+    .requiredOption("--reward <reward>", "./reward.ts#name, or the name of one of Guerdon's own")
+    .option("--out <file>", "write the rows with their scores: .jsonl, .csv, .tsv or .parquet")
+    .option("--continue", "go on with an unfinished --out")
+    .option("--overwrite", "replace --out")
+    .option("--columns <list>", "where things are, for instance reference=solution,prompt=question")
+    .option("--as <name>", "name of the score's column", "score")
+    .option("--cache <folder>", "keep scores here; rows that were scored before cost nothing")
+    .option("--concurrency <n>", "calls of the reward at the same time (default: 16)", whole(1))
+    .option("--timeout <seconds>", "deadline of one call (default: 60)", number(0.001, 86_400))
+    .option("--retries <n>", "further tries of a call that failed (default: 0)", whole(0))
+    .option("--window <rows>", "rows that a group may span, for rewards of groups (default: 10000)", whole(1))
+    .option("--minimum-coverage <share>", "stop with 1 when fewer rows can be scored", number(0, 1))
+    .option("--watch", "score again whenever the reward changes, and show what changed")
+    .option(...json)
+    .addHelpText(
+      "after",
+      examples(
+        "score answers.jsonl --reward ./reward.ts",
+        "score answers.parquet --reward ./reward.ts#quality --out scored.parquet",
+        "score answers.csv --reward ./reward.ts --columns reference=solution --out scored.csv --continue",
+        "score answers.jsonl --reward ./reward.ts --watch",
+      ),
+    )
+    .action(action(async (s, file: string, options: ScoreCommand) => (await import("./commands/score.ts")).scoreFile(s, file, options)));
+
+  program
+    .command("inspect")
+    .description("say what a file of rows is, what is wrong with it and which commands take it")
+    .argument("<file>", "JSONL, CSV or Parquet, also compressed (.gz, .zst)")
+    .option("--columns <list>", "where things are, for instance reference=solution,prompt=question")
+    .option(...json)
+    .addHelpText("after", examples("inspect answers.jsonl", "inspect pairs.parquet --json"))
+    .action(
+      action(async (s, file: string, options: { columns?: string }) =>
+        (await import("./commands/inspect.ts")).inspect(
+          s,
+          file,
+          options,
+          program.commands.map((one) => one.name()),
+        ),
       ),
     );
 

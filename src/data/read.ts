@@ -15,12 +15,16 @@ export interface FileRow {
   readonly row: Readonly<Record<string, unknown>>;
   /** The row as it stands in a JSONL file. */
   readonly text?: string;
+  /** The cells of a CSV file, where `row` has read lists, objects and labels in them. */
+  readonly cells?: Readonly<Record<string, unknown>>;
 }
 
 export type FileFormat = "jsonl" | "csv" | "tsv" | "parquet";
 
 export interface ReadOptions {
   readonly host?: Host;
+  /** Where the file's name does not say it. */
+  readonly format?: FileFormat;
   /** Told now and then how many bytes of the file have been read. */
   readonly onRead?: (bytes: number) => void;
 }
@@ -73,9 +77,12 @@ export async function* readRows(path: string, options: ReadOptions = {}): AsyncG
 }
 
 /** As `readRows`, as many rows at a time as come together. */
-export async function* readLots(path: string, { host, onRead }: ReadOptions = {}): AsyncGenerator<FileRow[], void, undefined> {
+export async function* readLots(
+  path: string,
+  { host, format: given, onRead }: ReadOptions = {},
+): AsyncGenerator<FileRow[], void, undefined> {
   const machine = host ?? (await thisHost());
-  const format = await formatOf(path, machine);
+  const format = given ?? (await formatOf(path, machine));
   if (format === "parquet") return yield* parquetLots(path, machine);
   try {
     const chunks = machine.readChunks(path, onRead);

@@ -49,7 +49,7 @@ export async function openRows(path: string, { columns, host }: OpenOptions = {}
         first.map(({ row }) => row),
       )
     : {};
-  const decoded = (one: FileRow): FileRow => (isText ? { ...one, row: decodeCells(one.row, kinds) } : one);
+  const decoded = (one: FileRow): FileRow => (isText ? { ...one, row: decodeCells(one.row, kinds), cells: one.row } : one);
   const sample = first.map(decoded);
   const recognition = recognise(
     names,

@@ -1,0 +1,78 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { GuerdonError } from "../error.ts";
+import type { Reward } from "../rewards/index.ts";
+import { builtInRewards } from "./built-in-rewards.ts";
+import { loadModule } from "./load-module.ts";
+import { didYouMean } from "./suggest.ts";
+
+export interface LoadedReward {
+  readonly reward: Reward<never>;
+  /** Null for a reward of Guerdon's own. */
+  readonly file: string | null;
+  /** The reward's version and, for one from a file, the file's content: changes whenever its grades may have changed. */
+  readonly version: string;
+}
+
+/**
+ * The reward that `--reward` names: `./reward.ts#name`, `./reward.ts` (its default export, or the only reward in it) or the name of one of
+ * Guerdon's own.
+ *
+ * @throws GuerdonError "input" or "usage" that says what there is
+ */
+export async function loadReward(given: string): Promise<LoadedReward> {
+  const [path, name] = parted(given);
+  if (path === null) {
+    const names = Object.keys(builtInRewards);
+    const make = builtInRewards[given];
+    if (make === undefined)
+      throw new GuerdonError(
+        "usage",
+        `--reward ${given}: there is no such reward.${didYouMean(given, names)} Give a file, for instance ./reward.ts#name, or one of ${names.join(", ")}`,
+      );
+    const reward = await make();
+    return { reward, file: null, version: reward.version };
+  }
+  const module = await loadModule(path);
+  const reward = chosen(module, path, name);
+  const content = createHash("sha256").update(readFileSync(path)).digest("hex").slice(0, 16);
+  return { reward, file: path, version: `${reward.version} ${content}` };
+}
+
+/** A file and what it exports, or no file at all. */
+function parted(given: string): [path: string | null, name: string | null] {
+  const hash = given.lastIndexOf("#");
+  const [path, name] = hash < 0 ? [given, null] : [given.slice(0, hash), given.slice(hash + 1) || null];
+  return /[./\\]/.test(path) ? [path, name] : [null, null];
+}
+
+function chosen(module: Readonly<Record<string, unknown>>, path: string, name: string | null): Reward<never> {
+  const rewards = Object.keys(module).filter((key) => isReward(module[key]));
+  if (name !== null) {
+    const value = module[name];
+    if (isReward(value)) return value;
+    if (!(name in module))
+      throw new GuerdonError(
+        "input",
+        `${path} has no export named ${name}.${didYouMean(name, Object.keys(module))} ${rewards.length === 0 ? "It exports no reward." : `Its rewards: ${rewards.join(", ")}`}`,
+      );
+    const what = typeof value === "function" ? "a function" : `no reward but ${typeof value}`;
+    throw new GuerdonError("input", `${path}#${name} is ${what}. Export the reward itself: export const ${name} = reward("${name}", ...)`);
+  }
+  if (isReward(module["default"])) return module["default"];
+  if (rewards.length === 1) return module[rewards[0]!] as Reward<never>;
+  throw new GuerdonError(
+    "input",
+    rewards.length === 0
+      ? `${path} exports no reward: export const brief = reward("brief", ({ text }) => text.length < 400)`
+      : `${path} exports several rewards, say which: ${rewards.map((key) => `${path}#${key}`).join(", ")}`,
+  );
+}
+
+const isReward = (value: unknown): value is Reward<never> =>
+  typeof value === "object" &&
+  value !== null &&
+  "evaluate" in value &&
+  typeof value.evaluate === "function" &&
+  "name" in value &&
+  typeof value.name === "string";
