@@ -222,7 +222,9 @@ export function openAi(options: OpenAiOptions): RemoteModel {
           ...(tools === undefined ? {} : { tools }),
           ...(jsonSchema === undefined
             ? {}
-            : { response_format: { type: "json_schema", json_schema: { name: jsonSchema.name, strict: true, schema: jsonSchema.schema } } }),
+            : {
+                response_format: { type: "json_schema", json_schema: { name: jsonSchema.name, strict: true, schema: jsonSchema.schema } },
+              }),
         },
         asked,
       );
@@ -297,7 +299,9 @@ const readModels: Read<readonly string[]> = (body) => {
   const data: unknown = typeof body === "object" && body !== null && "data" in body ? body.data : null;
   if (!Array.isArray(data)) return { problem: "has no list of models" };
   return {
-    value: data.flatMap((one: unknown) => (typeof one === "object" && one !== null && "id" in one && typeof one.id === "string" ? [one.id] : [])),
+    value: data.flatMap((one: unknown) =>
+      typeof one === "object" && one !== null && "id" in one && typeof one.id === "string" ? [one.id] : [],
+    ),
   };
 };
 

@@ -1,9 +1,9 @@
 /** Time as the limiter sees it; tests bring their own. */
 export interface Clock {
   /** Milliseconds; only differences count. */
-  now(): number;
+  readonly now: () => number;
   /** Calls back once, after this many milliseconds. */
-  after(milliseconds: number, call: () => void): void;
+  readonly after: (milliseconds: number, call: () => void) => void;
 }
 
 const clock: Clock = { now: () => performance.now(), after: (milliseconds, call) => void setTimeout(call, milliseconds) };
@@ -20,9 +20,9 @@ export interface Limits {
 /** A request that may go out. */
 export interface Turn {
   /** Corrects the estimate of its tokens, once the server has counted them. */
-  spent(tokens: number): void;
+  readonly spent: (tokens: number) => void;
   /** The request is over. */
-  end(): void;
+  readonly end: () => void;
 }
 
 export interface Limiter {
@@ -30,9 +30,9 @@ export interface Limiter {
    * Waits for a turn, first come first served. Null when the signal is aborted first.
    * @param tokens an estimate of what the request costs; one that is above the limit by itself waits for an empty minute
    */
-  take(tokens: number, signal?: AbortSignal): Promise<Turn | null>;
+  readonly take: (tokens: number, signal?: AbortSignal) => Promise<Turn | null>;
   /** No request goes out for this long: the server has asked for a pause, and means all of them. */
-  hold(milliseconds: number): void;
+  readonly hold: (milliseconds: number) => void;
 }
 
 const minute = 60_000;

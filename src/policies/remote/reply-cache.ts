@@ -21,7 +21,9 @@ export function replyCache(folder: string): ReplyCache {
   return {
     async key(request) {
       const bytes = new TextEncoder().encode(sorted(request));
-      return Array.from(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+      return Array.from(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)), (byte) => byte.toString(16).padStart(2, "0")).join(
+        "",
+      );
     },
     async get(key) {
       const host = await thisHost();

@@ -50,7 +50,7 @@ export const readReply: Read<Reply> = (body) => {
   const { choices, usage, error } = body;
   // Some gateways send their errors with status 200.
   if (choices === undefined && error !== undefined)
-    return { problem: `holds an error: ${isFields(error) ? (textOrNull(error["message"]) ?? "without a message") : String(error)}` };
+    return { problem: `holds an error: ${isFields(error) ? (textOrNull(error["message"]) ?? "without a message") : JSON.stringify(error)}` };
   if (!Array.isArray(choices)) return { problem: "has no list of choices" };
   if (choices.length === 0) return { problem: "has an empty list of choices" };
   const read: { readonly sample: Sample; readonly index: number }[] = [];
@@ -139,7 +139,8 @@ function tokenOf(one: unknown): (TokenLogProb & { readonly logProb: number }) | 
 function completionTokens(logprobs: unknown): SampledToken[] | null {
   if (!isFields(logprobs)) return null;
   const { tokens, token_logprobs, top_logprobs } = logprobs;
-  if (!Array.isArray(tokens) || !Array.isArray(token_logprobs) || tokens.length === 0 || tokens.length !== token_logprobs.length) return null;
+  if (!Array.isArray(tokens) || !Array.isArray(token_logprobs) || tokens.length === 0 || tokens.length !== token_logprobs.length)
+    return null;
   const read: SampledToken[] = [];
   for (const [i, token] of tokens.entries()) {
     const logProb: unknown = token_logprobs[i];

@@ -51,13 +51,13 @@ export function secret(key: Key): Secret {
 /** What secrets look like in foreign text is removed from it: servers quote keys in their errors, and could in their answers. */
 export interface Redactor {
   /** For messages: every secret is replaced, plain or escaped for JSON or a URL. */
-  text(text: string): string;
+  readonly text: (text: string) => string;
   /**
    * For a reply's JSON text: parsed, with every string cleaned. Keys shorter than 8 characters ("EMPTY", "none") are stand-ins that
    * local servers ask for; they stay, because they may be ordinary words of an answer.
    * @throws SyntaxError when it is not JSON
    */
-  json(text: string): unknown;
+  readonly json: (text: string) => unknown;
 }
 
 export function redactor(secrets: readonly Secret[]): Redactor {

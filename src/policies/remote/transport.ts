@@ -27,7 +27,8 @@ export interface Failure {
 export type Read<T> = (body: unknown) => { readonly value: T } | { readonly problem: string };
 
 export type Outcome<T> =
-  { readonly value: T; readonly tries: number; readonly failure?: undefined } | { readonly failure: Failure; readonly tries: number };
+  | { readonly value: T; readonly tries: number; readonly failure?: undefined }
+  | { readonly failure: Failure; readonly tries: number };
 
 export interface Call<T> {
   readonly method: "GET" | "POST";

@@ -52,7 +52,8 @@ export function judgeSettings(judge: string, options: JudgeOptions, promptVersio
   if (!(Number.isInteger(votes) && votes >= 1)) refuse(`votes must be a whole number of at least 1, not ${votes}`);
   if (!(Number.isInteger(minimumVotes) && minimumVotes >= 1 && minimumVotes <= votes))
     refuse(`minimumVotes must be a whole number from 1 to votes (${votes}), not ${minimumVotes}`);
-  if (temperature !== null && !(temperature >= 0 && temperature <= 2)) refuse(`temperature must be from 0 to 2 or null, not ${temperature}`);
+  if (temperature !== null && !(temperature >= 0 && temperature <= 2))
+    refuse(`temperature must be from 0 to 2 or null, not ${temperature}`);
   if (from === "probabilities" && votes > 1) refuse("votes add nothing to probabilities: leave one of the two out");
   const sampling = {
     maxTokens: maxTokens ?? (from === "probabilities" ? 16 : 1024),
@@ -92,16 +93,16 @@ export async function judge<T>(
   { model, votes, sampling }: Settings,
   messages: readonly Message[],
   form: Form<T>,
-  { signal, spend }: CallContext,
+  context: CallContext,
 ): Promise<readonly Judgement<T>[]> {
   const ask = async (asked: readonly Message[], n: number): Promise<readonly Sample[] | ScoreError> => {
     try {
       const jsonSchema = { name: form.name, schema: form.schema };
-      const { samples, usage } = await model.chat(asked, { ...sampling, n, jsonSchema, signal });
-      spend(amounts(usage));
+      const { samples, usage } = await model.chat(asked, { ...sampling, n, jsonSchema, signal: context.signal });
+      context.spend(amounts(usage));
       return samples;
     } catch (cause) {
-      return errorOf(cause, spend);
+      return errorOf(cause, context);
     }
   };
   const samples = await ask(messages, votes);
@@ -140,15 +141,15 @@ export async function judgeByProbabilities(
   { model, sampling }: Settings,
   messages: readonly Message[],
   labels: readonly string[],
-  { signal, spend }: CallContext,
+  context: CallContext,
 ): Promise<Judgement<LabelProbabilities>> {
   let sample: Sample;
   try {
-    const { samples, usage } = await model.chat(messages, { ...sampling, logProbs: 20, signal });
-    spend(amounts(usage));
+    const { samples, usage } = await model.chat(messages, { ...sampling, logProbs: 20, signal: context.signal });
+    context.spend(amounts(usage));
     sample = samples[0]!;
   } catch (cause) {
-    return { error: errorOf(cause, spend) };
+    return { error: errorOf(cause, context) };
   }
   const stopped = withheld(sample);
   // One word is enough: what comes behind it may be cut.
@@ -167,7 +168,10 @@ function withheld({ refusal, stop, text }: Sample): ScoreError | null {
   if (refusal !== null) return { kind: "declined", message: `The judge refused: ${quoted(refusal)}.` };
   if (stop === "filter") return { kind: "declined", message: "The judge's reply was withheld by its provider's content filter." };
   if (stop === "length")
-    return { kind: "unparsable", message: `The judge's reply was cut at its token limit: raise maxTokens. It ends with ${quoted(text.slice(-60))}.` };
+    return {
+      kind: "unparsable",
+      message: `The judge's reply was cut at its token limit: raise maxTokens. It ends with ${quoted(text.slice(-60))}.`,
+    };
   return null;
 }
 
@@ -205,10 +209,10 @@ function objectOf(text: string): Readonly<Record<string, unknown>> | null {
 }
 
 /** What a failed request means for the grade; its tries are put on the account. @throws whatever is no failure of a server */
-function errorOf(cause: unknown, spend: CallContext["spend"]): ScoreError {
+function errorOf(cause: unknown, context: CallContext): ScoreError {
   const failure = failureOf(cause);
   if (failure === null) throw cause;
-  spend({ tries: failure.tries });
+  context.spend({ tries: failure.tries });
   return { kind: kindOf(failure), message: `The judge could not be asked: ${failure.message}` };
 }
 
@@ -222,7 +226,10 @@ export function enough<T>(judgements: readonly Judgement<T>[], minimum: number):
   const first = judgements.find((one) => one.error !== undefined)!.error!;
   return judgements.length === 1
     ? first
-    : { kind: first.kind, message: `${verdicts.length} of ${judgements.length} judgements can be used, and ${minimum} are needed. ${first.message}` };
+    : {
+        kind: first.kind,
+        message: `${verdicts.length} of ${judgements.length} judgements can be used, and ${minimum} are needed. ${first.message}`,
+      };
 }
 
 export const isError = (value: unknown): value is ScoreError => typeof value === "object" && value !== null && "kind" in value;

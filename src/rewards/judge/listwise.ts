@@ -24,9 +24,11 @@ export interface ListwiseOptions extends Omit<JudgeOptions, "from"> {
  */
 export function listwiseJudge(options: ListwiseOptions): Reward {
   const { rubric = usualRubric, name = "listwise" } = options;
-  if ("from" in options && options.from !== "answer") throw new GuerdonError("usage", `listwiseJudge: an order has no token probabilities.`);
+  if ("from" in options && options.from !== "answer")
+    throw new GuerdonError("usage", `listwiseJudge: an order has no token probabilities.`);
   const settings = judgeSettings("listwiseJudge", options, shippedVersion);
-  if (settings.prompt !== null) checkPlaces(settings.prompt.name, settings.prompt.places, ["rubric", "format", "fence", "prompt", "answers"]);
+  if (settings.prompt !== null)
+    checkPlaces(settings.prompt.name, settings.prompt.places, ["rubric", "format", "fence", "prompt", "answers"]);
   return reward.group(name, { version: settings.version(rubric) }, async (answers, context): Promise<Score[]> => {
     const count = answers.length;
     if (count < 2 || count > 26)

@@ -59,11 +59,15 @@ export function pairwiseJudge(options: PairwiseOptions): Reward {
       let trouble: ScoreError | null = null;
       for (const { i, j, outcome } of own) {
         if ("error" in outcome) {
-          trouble ??= { kind: outcome.error.kind, message: `The comparison with answer ${(i === who ? j : i) + 1} of its group: ${outcome.error.message}` };
+          trouble ??= {
+            kind: outcome.error.kind,
+            message: `The comparison with answer ${(i === who ? j : i) + 1} of its group: ${outcome.error.message}`,
+          };
           continue;
         }
         const { value, decided } = outcome;
-        if (value === null) trouble ??= { kind: "declined", message: `The comparison with answer ${(i === who ? j : i) + 1} of its group is a ${decided}.` };
+        if (value === null)
+          trouble ??= { kind: "declined", message: `The comparison with answer ${(i === who ? j : i) + 1} of its group is a ${decided}.` };
         else values.push(decided === "tie" || decided === "disagreement" || i === who ? value : 1 - value);
         if (decided === "tie") decisions.tied++;
         else if (decided === "disagreement") decisions.disagreed++;
@@ -71,7 +75,10 @@ export function pairwiseJudge(options: PairwiseOptions): Reward {
         else if (decided !== "probabilities") decisions.lost++;
       }
       const { won, lost, tied, disagreed } = decisions;
-      const note = settings.from === "probabilities" ? `${own.length} comparisons` : `won ${won}, lost ${lost}, tied ${tied}, the orders disagreed on ${disagreed}`;
+      const note =
+        settings.from === "probabilities"
+          ? `${own.length} comparisons`
+          : `won ${won}, lost ${lost}, tied ${tied}, the orders disagreed on ${disagreed}`;
       return trouble === null ? { value: combineVotes(values, "mean"), note } : { value: null, error: trouble, note };
     });
   });
@@ -97,13 +104,7 @@ async function compare(
 }
 
 /** How far the answer that is shown first is preferred, 0 to 1. */
-async function preference(
-  settings: Settings,
-  rubric: string,
-  a: Graded,
-  b: Graded,
-  context: CallContext,
-): Promise<number | ScoreError> {
+async function preference(settings: Settings, rubric: string, a: Graded, b: Graded, context: CallContext): Promise<number | ScoreError> {
   const prompt = settings.prompt ?? (await shippedPrompt("pairwise"));
   const ask = (format: string) =>
     fillPrompt(prompt, { own: { rubric, format }, foreign: { prompt: conversation(a.prompt), answerA: a.text, answerB: b.text } });

@@ -10,7 +10,7 @@ export interface LabelProbabilities {
 
 /** A token without what tokenisers and writers put around a word: blanks and their stand-ins, quotes, asterisks, brackets, stops. */
 const bare = (token: string): string =>
-  token.replace(/^(?:[\s▁ĠĊ*_"'`([{<:#]|<0x0A>)+/u, "").replace(/(?:[\s▁ĠĊ*_"'`)\]}>.,;:!]|<0x0A>)+$/u, "");
+  token.replace(/^(?:<0x0A>|[\s▁ĠĊ*_"'`([{<:#])+/u, "").replace(/(?:<0x0A>|[\s▁ĠĊ*_"'`)\]}>.,;:!])+$/u, "");
 
 /**
  * Reads the probabilities of labels from the first place of an answer where they have at least `minimumMass` together; tokens before

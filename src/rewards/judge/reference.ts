@@ -64,7 +64,9 @@ const form: Form<{ readonly correct: boolean; readonly reason: string }> = {
   words: `Answer with one JSON object and nothing after it, in this form: {"reason": "one or two sentences", "correct": false}`,
   read(fields) {
     const { correct } = fields;
-    return typeof correct === "boolean" ? { verdict: { correct, reason: reasonOf(fields) } } : { problem: `"correct" must be true or false` };
+    return typeof correct === "boolean"
+      ? { verdict: { correct, reason: reasonOf(fields) } }
+      : { problem: `"correct" must be true or false` };
   },
 };
 

@@ -45,7 +45,12 @@ export function rubricJudge<S extends Schema<object> = Schema<object>>(options: 
     if (low < 0 || high > 9) refuse("probabilities need ratings from 0 to 9, because larger ones are several tokens");
   }
   const own = {
-    rubric: typeof rubric === "string" ? rubric : Object.entries(rubric).map(([key, text]) => `- ${key}: ${text}`).join("\n"),
+    rubric:
+      typeof rubric === "string"
+        ? rubric
+        : Object.entries(rubric)
+            .map(([key, text]) => `- ${key}: ${text}`)
+            .join("\n"),
     low: String(low),
     high: String(high),
   };
@@ -55,7 +60,8 @@ export function rubricJudge<S extends Schema<object> = Schema<object>>(options: 
 
   const grade = async (answer: Graded, context: CallContext): Promise<Score> => {
     const prompt = settings.prompt ?? (await shippedPrompt("rubric"));
-    const ask = (format: string): Message[] => fillPrompt(prompt, { own: { ...own, format }, foreign: foreignTexts(answer, prompt.places) });
+    const ask = (format: string): Message[] =>
+      fillPrompt(prompt, { own: { ...own, format }, foreign: foreignTexts(answer, prompt.places) });
     if (settings.from === "probabilities") {
       const said = await judgeByProbabilities(settings, ask(onlyOne(labels)), labels, context);
       if (said.error !== undefined) return { value: null, error: said.error };
@@ -93,7 +99,8 @@ function ratingForm(low: number, high: number, criteria: readonly string[] | nul
     required: Object.keys(properties),
     additionalProperties: false,
   });
-  const example = criteria === null ? `"rating": ${low}` : `"ratings": {${criteria.map((key) => `${JSON.stringify(key)}: ${low}`).join(", ")}}`;
+  const example =
+    criteria === null ? `"rating": ${low}` : `"ratings": {${criteria.map((key) => `${JSON.stringify(key)}: ${low}`).join(", ")}}`;
   return {
     name: "rating",
     schema: strict({
@@ -121,7 +128,8 @@ function wholeNumber(value: unknown): number | null {
   return Number.isInteger(number) ? (number as number) : null;
 }
 
-export const reasonOf = (fields: Readonly<Record<string, unknown>>): string => (typeof fields["reason"] === "string" ? fields["reason"] : "");
+export const reasonOf = (fields: Readonly<Record<string, unknown>>): string =>
+  typeof fields["reason"] === "string" ? fields["reason"] : "";
 
 export const onlyOne = (labels: readonly string[]): string => `Answer with one of ${labels.join(", ")}, and nothing else.`;
 
@@ -146,4 +154,8 @@ const asText = (value: unknown): string => (typeof value === "string" ? value : 
 
 /** A question as a judge reads it: the text, or the turns, each after its role. */
 export const conversation = (prompt: string | readonly Message[]): string =>
-  typeof prompt === "string" ? prompt : prompt.length === 1 ? asText(prompt[0]!.content) : prompt.map(({ role, content }) => `${role}: ${asText(content)}`).join("\n\n");
+  typeof prompt === "string"
+    ? prompt
+    : prompt.length === 1
+      ? asText(prompt[0]!.content)
+      : prompt.map(({ role, content }) => `${role}: ${asText(content)}`).join("\n\n");

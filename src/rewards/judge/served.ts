@@ -28,7 +28,8 @@ export interface ServedOptions extends Omit<OpenAiOptions, "cache" | "price"> {
  */
 export function servedReward(options: ServedOptions): Reward {
   const { api, render, name = "served", ...rest } = options;
-  if (api !== "vllm" && api !== "sglang") throw new GuerdonError("usage", `servedReward: api must be "vllm" or "sglang", not "${String(api)}".`);
+  if (api !== "vllm" && api !== "sglang")
+    throw new GuerdonError("usage", `servedReward: api must be "vllm" or "sglang", not "${String(api)}".`);
   const server = openAi({ ...rest, baseUrl: rest.baseUrl.replace(/\/v1\/?$/, "") });
   const { model } = server;
   return reward(name, { version: `1-${api}-${model}` }, async (answer, { signal }): Promise<Score> => {

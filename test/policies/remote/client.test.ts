@@ -44,7 +44,11 @@ describe("a question", () => {
     await using server = await fakeServer(
       json(
         reply([
-          choice("4", { logprobs: logprobs(["4", -0.1, { "4": -0.1, "5": -2.5 }]), token_ids: [19] }, { reasoning_content: "two and two", refusal: null }),
+          choice(
+            "4",
+            { logprobs: logprobs(["4", -0.1, { "4": -0.1, "5": -2.5 }]), token_ids: [19] },
+            { reasoning_content: "two and two", refusal: null },
+          ),
         ]),
       ),
     );
@@ -65,7 +69,16 @@ describe("a question", () => {
         reasoning: "two and two",
         refusal: null,
         stop: "stop",
-        tokens: [{ token: "4", logProb: -0.1, top: [{ token: "4", logProb: -0.1 }, { token: "5", logProb: -2.5 }] }],
+        tokens: [
+          {
+            token: "4",
+            logProb: -0.1,
+            top: [
+              { token: "4", logProb: -0.1 },
+              { token: "5", logProb: -2.5 },
+            ],
+          },
+        ],
         ids: [19],
         toolCalls: [],
       },
@@ -92,7 +105,11 @@ describe("a question", () => {
   test("to the older endpoint takes text or token ids", async () => {
     await using server = await fakeServer(json({ choices: [{ index: 0, text: " 4", finish_reason: "length" }] }));
     const model = client(server);
-    expect((await model.complete("2 + 2 =", { maxTokens: 1, logProbs: 1, echo: true })).samples[0]).toMatchObject({ text: " 4", stop: "length", tokens: null });
+    expect((await model.complete("2 + 2 =", { maxTokens: 1, logProbs: 1, echo: true })).samples[0]).toMatchObject({
+      text: " 4",
+      stop: "length",
+      tokens: null,
+    });
     await model.complete(Int32Array.from([5, 6]), { maxTokens: 1 });
     expect(server.seen.map(({ path, body }) => [path, body])).toEqual([
       ["/v1/completions", { model: "m", prompt: "2 + 2 =", max_tokens: 1, logprobs: 1, echo: true }],
@@ -101,7 +118,15 @@ describe("a question", () => {
     expect(model.usage()).toMatchObject({ requests: 2, uncounted: 2, promptTokens: 0 });
   });
   test("gets its choices in the order of their index", async () => {
-    await using server = await fakeServer(json({ choices: [{ ...choice("b"), index: 1 }, { ...choice("c"), index: 2 }, { ...choice("a"), index: 0 }] }));
+    await using server = await fakeServer(
+      json({
+        choices: [
+          { ...choice("b"), index: 1 },
+          { ...choice("c"), index: 2 },
+          { ...choice("a"), index: 0 },
+        ],
+      }),
+    );
     const { samples } = await client(server).chat(question, { n: 3 });
     expect(samples.map(({ text }) => text)).toEqual(["a", "b", "c"]);
   });
@@ -119,8 +144,29 @@ describe("a question", () => {
     await using server = await fakeServer();
     server.next(
       json(reply([choice(null, {}, { refusal: "I can't." })])),
-      json(reply([{ ...choice(null), message: { role: "assistant", content: [{ type: "text", text: "a" }, { type: "text", text: "b" }] } }])),
-      json(reply([choice(null, { finish_reason: "tool_calls" }, { tool_calls: [{ type: "function", function: { name: "f", arguments: '{"x":1}' } }] })])),
+      json(
+        reply([
+          {
+            ...choice(null),
+            message: {
+              role: "assistant",
+              content: [
+                { type: "text", text: "a" },
+                { type: "text", text: "b" },
+              ],
+            },
+          },
+        ]),
+      ),
+      json(
+        reply([
+          choice(
+            null,
+            { finish_reason: "tool_calls" },
+            { tool_calls: [{ type: "function", function: { name: "f", arguments: '{"x":1}' } }] },
+          ),
+        ]),
+      ),
     );
     const model = client(server);
     const ask = async () => (await model.chat(question)).samples[0];
@@ -160,7 +206,9 @@ describe("what a server refuses is learned once", () => {
   const refuses =
     (field: string, then: Behaviour, status = 400): Behaviour =>
     (response, request) =>
-      field in request.body ? fails(status, `Unsupported parameter: '${field}'.`, {}, { param: field })(response, request) : then(response, request);
+      field in request.body
+        ? fails(status, `Unsupported parameter: '${field}'.`, {}, { param: field })(response, request)
+        : then(response, request);
   test("seed: left out, said, and never sent again", async () => {
     await using server = await fakeServer(refuses("seed", says("4")));
     const model = client(server);
@@ -170,10 +218,31 @@ describe("what a server refuses is learned once", () => {
     expect(model.capabilities().seed).toBe("refused");
   });
   test("log-probabilities, schema, n and the limit's name, one after the other", async () => {
-    const server0 = refuses("seed", refuses("logprobs", refuses("n", refuses("response_format", refuses("top_logprobs", obeysN(() => "4"))), 422)));
+    const server0 = refuses(
+      "seed",
+      refuses(
+        "logprobs",
+        refuses(
+          "n",
+          refuses(
+            "response_format",
+            refuses(
+              "top_logprobs",
+              obeysN(() => "4"),
+            ),
+          ),
+          422,
+        ),
+      ),
+    );
     await using server = await fakeServer((response, request) =>
       "max_tokens" in request.body
-        ? fails(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.", {}, { param: "max_tokens" })(response, request)
+        ? fails(
+            400,
+            "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.",
+            {},
+            { param: "max_tokens" },
+          )(response, request)
         : server0(response, request),
     );
     const model = client(server);
@@ -270,8 +339,20 @@ describe("failures that stay", () => {
     ["HTTP 500", fails(500, "oops"), {}, { kind: "status", status: 500, tries: 3 }, /answered HTTP 500: oops \(3 tries\)\./],
     ["HTTP 401", fails(401, "who?"), {}, { kind: "status", status: 401, tries: 1 }, /answered HTTP 401: who\?\./],
     ["HTTP 404", raw("Not Found", "text/plain", 404), {}, { status: 404, tries: 1 }, /HTTP 404: Not Found\./],
-    ["a spent quota", fails(429, "You exceeded your current quota", {}, { code: "insufficient_quota" }), {}, { status: 429, tries: 1 }, /quota/],
-    ["a pause that is too long", fails(429, "come back", { "retry-after": "3600" }), {}, { status: 429, tries: 1 }, /come back, and asks to wait 3600 s\./],
+    [
+      "a spent quota",
+      fails(429, "You exceeded your current quota", {}, { code: "insufficient_quota" }),
+      {},
+      { status: 429, tries: 1 },
+      /quota/,
+    ],
+    [
+      "a pause that is too long",
+      fails(429, "come back", { "retry-after": "3600" }),
+      {},
+      { status: 429, tries: 1 },
+      /come back, and asks to wait 3600 s\./,
+    ],
     ["a web page", page(502), {}, { status: 502, tries: 3 }, /HTTP 502: 502 Bad Gateway Bad gateway \(3 tries\)/],
     ["a web page with HTTP 200", page(200), {}, { kind: "reply", tries: 3 }, /what is not JSON \(text\/html\): 502 Bad Gateway/],
     ["a hung-up connection", hangsUp, {}, { kind: "connection", tries: 3 }, /dropped the connection/],
@@ -279,8 +360,20 @@ describe("failures that stay", () => {
     ["silence", silent, { timeoutMs: 30 }, { kind: "timeout", tries: 3 }, /no whole answer within 30 ms \(3 tries\)/],
     ["drops for ever", drips, { timeoutMs: 60 }, { kind: "timeout", tries: 3 }, /no whole answer/],
     ["an endless body", endless, { maximumBytes: 1e6 }, { kind: "too-large", tries: 1 }, /sent more than 1,000,000 bytes/],
-    ["a redirect", raw("", "text/plain", 307, { location: "http://elsewhere/v1?token=x" }), {}, { status: 307, tries: 1 }, /redirect.*: http:\/\/elsewhere\/v1\./],
-    ["a validation error", json({ detail: [{ loc: ["body", "messages"], msg: "Field required" }] }, 422), {}, { status: 422 }, /HTTP 422: .*Field required/],
+    [
+      "a redirect",
+      raw("", "text/plain", 307, { location: "http://elsewhere/v1?token=x" }),
+      {},
+      { status: 307, tries: 1 },
+      /redirect.*: http:\/\/elsewhere\/v1\./,
+    ],
+    [
+      "a validation error",
+      json({ detail: [{ loc: ["body", "messages"], msg: "Field required" }] }, 422),
+      {},
+      { status: 422 },
+      /HTTP 422: .*Field required/,
+    ],
     ["terminal control characters", fails(400, "\u001b[2J\u202eevil"), {}, { status: 400 }, /HTTP 400: \[2J evil\./],
   ])("%s", async (_, behaviour, more, expected, message) => {
     const result = await failing(behaviour, more);
@@ -288,7 +381,9 @@ describe("failures that stay", () => {
     expect(result.message).toMatch(message);
   });
   test("nobody there", async () => {
-    const { error, failure } = await caught(openAi({ baseUrl: "http://127.0.0.1:9/v1", model: "m", tries: 2, backoffMs: 1 }).chat(question));
+    const { error, failure } = await caught(
+      openAi({ baseUrl: "http://127.0.0.1:9/v1", model: "m", tries: 2, backoffMs: 1 }).chat(question),
+    );
     expect(failure).toMatchObject({ kind: "connection", tries: 2 });
     expect(error.message).toMatch(/127\.0\.0\.1:9\/v1\/chat\/completions (refused the connection|dropped|bad port)/);
   });
@@ -385,7 +480,10 @@ describe("the cache", async () => {
       await rm(folder, { recursive: true });
     }
   };
-  const filesIn = async (folder: string) => (await readdir(folder, { recursive: true, withFileTypes: true })).filter((one) => one.isFile()).map((one) => join(one.parentPath, one.name));
+  const filesIn = async (folder: string) =>
+    (await readdir(folder, { recursive: true, withFileTypes: true }))
+      .filter((one) => one.isFile())
+      .map((one) => join(one.parentPath, one.name));
 
   test("answers the same question without the server, in another client too, and whatever the key", () =>
     withFolder(async (cache) => {
@@ -394,11 +492,19 @@ describe("the cache", async () => {
       const first = client(server, { cache, apiKey: "sk-first-key-0123456789", price: { input: 1, output: 1 } });
       const options = { n: 2, seed: 1, temperature: 1 };
       const one = await first.chat(question, options);
-      const two = await client(server, { cache, apiKey: "sk-other-key-0123456789", price: { input: 1, output: 1 } }).chat(question, options);
+      const two = await client(server, { cache, apiKey: "sk-other-key-0123456789", price: { input: 1, output: 1 } }).chat(
+        question,
+        options,
+      );
       expect(two.samples).toEqual(one.samples);
       expect(two.usage).toMatchObject({ requests: 0, cached: 1, tries: 0, cost: 0 });
       expect(server.seen).toHaveLength(1);
-      for (const other of [{ ...options, seed: 2 }, { ...options, n: 1 }, { ...options, temperature: 0.5 }]) await first.chat(question, other);
+      for (const other of [
+        { ...options, seed: 2 },
+        { ...options, n: 1 },
+        { ...options, temperature: 0.5 },
+      ])
+        await first.chat(question, other);
       await first.chat([{ role: "user", content: "2 + 3?" }], options);
       await client(server, { cache, model: "other" }).chat(question, options);
       expect(server.seen).toHaveLength(6);
@@ -420,7 +526,13 @@ describe("the cache", async () => {
       const model = client(server, { cache });
       await model.chat(question);
       const [file] = await filesIn(cache);
-      for (const damage of ["", "{", "null", '{"format":"guerdon reply","version":9,"samples":[]}', '{"format":"guerdon reply","version":1,"samples":[{}]}']) {
+      for (const damage of [
+        "",
+        "{",
+        "null",
+        '{"format":"guerdon reply","version":9,"samples":[]}',
+        '{"format":"guerdon reply","version":1,"samples":[{}]}',
+      ]) {
         await writeFile(file!, damage);
         expect((await model.chat(question)).usage.cached).toBe(0);
         expect((await model.chat(question)).usage.cached).toBe(1);
@@ -441,9 +553,20 @@ describe("the cache", async () => {
       });
       try {
         const leaks: Behaviour = (response, request) =>
-          json(reply([choice(`your key is ${String(request.headers.authorization)} ${request.path}`, {}, { reasoning_content: key })]))(response, request);
+          json(reply([choice(`your key is ${String(request.headers.authorization)} ${request.path}`, {}, { reasoning_content: key })]))(
+            response,
+            request,
+          );
         await using server = await fakeServer(leaks);
-        const model = openAi({ baseUrl: `${server.url}/v1?api-key=${query}`, model: "m", backoffMs: 1, tries: 2, cache, apiKey: key, headers: { "x-key": `${key}-2` } });
+        const model = openAi({
+          baseUrl: `${server.url}/v1?api-key=${query}`,
+          model: "m",
+          backoffMs: 1,
+          tries: 2,
+          cache,
+          apiKey: key,
+          headers: { "x-key": `${key}-2` },
+        });
         const answer = await model.chat(question);
         expect(server.seen[0]!.headers.authorization).toBe(`Bearer ${key}`);
         expect(server.seen[0]!.path).toBe(`/v1/chat/completions?api-key=${query}`);

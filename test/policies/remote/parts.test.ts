@@ -13,16 +13,19 @@ describe("a secret", () => {
   const key = new Secret("sk-very-secret-1");
   test("does not show in any way of printing", () => {
     const error = new Error(`with ${String(key)}`, { cause: key });
-    for (const text of [`${key}`, key + "", JSON.stringify({ key }), inspect({ key }, { depth: 9, showHidden: true }), inspect(error)]) {
+    for (const text of [String(key), key + "", [key].join(), JSON.stringify({ key }), inspect({ key }, { depth: 9, showHidden: true }), inspect(error)]) {
       expect(text).not.toContain("very-secret");
       expect(text).toContain("[secret]");
     }
     expect(key.reveal()).toBe("sk-very-secret-1");
   });
-  test.each(["", " blank-before", "line-end\n", "header\r\nx: y", "ключ", "nul\u0000inside"])("%j is refused without being quoted", (value) => {
-    expect(() => new Secret(value)).toThrow(/cannot carry/);
-    if (value.length > 1) expect(() => new Secret(value)).not.toThrow(value);
-  });
+  test.each(["", " blank-before", "line-end\n", "header\r\nx: y", "ключ", "nul\u0000inside"])(
+    "%j is refused without being quoted",
+    (value) => {
+      expect(() => new Secret(value)).toThrow(/cannot carry/);
+      if (value.length > 1) expect(() => new Secret(value)).not.toThrow(value);
+    },
+  );
   test("comes from the environment by name", () => {
     process.env["GUERDON_TEST_KEY"] = "from-env\n";
     expect(secret({ env: "GUERDON_TEST_KEY" }).reveal()).toBe("from-env");
@@ -75,7 +78,9 @@ describe("retry-after", () => {
     });
   });
   test("which statuses may pass", () => {
-    const again = [200, 301, 400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 501, 502, 503, 504, 505, 529].filter((s) => worthRetrying(s, null));
+    const again = [200, 301, 400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 501, 502, 503, 504, 505, 529].filter((s) =>
+      worthRetrying(s, null),
+    );
     expect(again).toEqual([408, 409, 429, 500, 502, 503, 504, 529]);
     expect(worthRetrying(429, "insufficient_quota")).toBe(false);
   });
@@ -168,10 +173,21 @@ describe("the limiter", () => {
 });
 
 describe("what a refusal teaches", () => {
-  const failure = (said: string, field: string | null = null, status = 400): Failure => ({ kind: "status", message: "", said, field, status, tries: 1 });
+  const failure = (said: string, field: string | null = null, status = 400): Failure => ({
+    kind: "status",
+    message: "",
+    said,
+    field,
+    status,
+    tries: 1,
+  });
   const sent = { n: 3, seed: 1, logprobs: true, top_logprobs: 20, response_format: {}, max_tokens: 5 };
   test.each<[string, string | null, unknown]>([
-    ["Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.", "max_tokens", { limit: "max_completion_tokens" }],
+    [
+      "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+      "max_tokens",
+      { limit: "max_completion_tokens" },
+    ],
     ["'max_tokens' or 'max_completion_tokens' is too large: 9000. This model's maximum context length is 4096 tokens", null, null],
     ["seed is not supported", null, { seed: "refused" }],
     ["Unrecognized request argument supplied", "seed", { seed: "refused" }],
@@ -190,7 +206,12 @@ describe("what a refusal teaches", () => {
   });
   test("is left out from then on", () => {
     expect(adapted(sent, nothingKnown)).toEqual(sent);
-    expect(adapted({ ...sent, n: 1 }, { ...nothingKnown, seed: "refused", logProbs: "refused", jsonSchema: "refused", limit: "max_completion_tokens" })).toEqual({
+    expect(
+      adapted(
+        { ...sent, n: 1 },
+        { ...nothingKnown, seed: "refused", logProbs: "refused", jsonSchema: "refused", limit: "max_completion_tokens" },
+      ),
+    ).toEqual({
       max_completion_tokens: 5,
     });
     expect(adapted(sent, { ...nothingKnown, topLogProbs: 5 })).toEqual({ ...sent, top_logprobs: 5 });
@@ -218,7 +239,12 @@ describe("replies", () => {
           index: 0,
           text: "a b",
           finish_reason: "length",
-          logprobs: { tokens: ["a", " b"], token_logprobs: [null, -0.5], top_logprobs: [null, { " b": -0.5, " c": -1 }], text_offset: [0, 1] },
+          logprobs: {
+            tokens: ["a", " b"],
+            token_logprobs: [null, -0.5],
+            top_logprobs: [null, { " b": -0.5, " c": -1 }],
+            text_offset: [0, 1],
+          },
         },
       ],
     });
@@ -227,7 +253,14 @@ describe("replies", () => {
       stop: "length",
       tokens: [
         { token: "a", logProb: null, top: [] },
-        { token: " b", logProb: -0.5, top: [{ token: " b", logProb: -0.5 }, { token: " c", logProb: -1 }] },
+        {
+          token: " b",
+          logProb: -0.5,
+          top: [
+            { token: " b", logProb: -0.5 },
+            { token: " c", logProb: -1 },
+          ],
+        },
       ],
     });
   });
@@ -239,7 +272,14 @@ describe("replies", () => {
         readReply({ choices: [value] });
         readReply({ choices: [{ message: value, logprobs: value, token_ids: value }], usage: value });
         readReply({ choices: [{ text: "", logprobs: { tokens: value, token_logprobs: value, top_logprobs: value } }] });
-        readReply({ choices: [{ message: { content: value, tool_calls: [value] }, logprobs: { content: [value, { token: "a", logprob: -1, top_logprobs: value }] } }] });
+        readReply({
+          choices: [
+            {
+              message: { content: value, tool_calls: [value] },
+              logprobs: { content: [value, { token: "a", logprob: -1, top_logprobs: value }] },
+            },
+          ],
+        });
       }),
       { numRuns: 300, seed: 1 },
     );

@@ -82,10 +82,17 @@ export const says = (...texts: string[]): Behaviour => json(reply(texts.map((tex
 export const obeysN =
   (text: (i: number, request: Seen) => string): Behaviour =>
   (response, request) =>
-    json(reply(Array.from({ length: (request.body["n"] as number | undefined) ?? 1 }, (_, i) => choice(text(i, request)))))(response, request);
+    json(reply(Array.from({ length: (request.body["n"] as number | undefined) ?? 1 }, (_, i) => choice(text(i, request)))))(
+      response,
+      request,
+    );
 
-export const fails = (status: number, message: string, headers: Record<string, string> = {}, error: Record<string, unknown> = {}): Behaviour =>
-  json({ error: { message, type: "server_error", param: null, code: null, ...error } }, status, headers);
+export const fails = (
+  status: number,
+  message: string,
+  headers: Record<string, string> = {},
+  error: Record<string, unknown> = {},
+): Behaviour => json({ error: { message, type: "server_error", param: null, code: null, ...error } }, status, headers);
 
 export const raw =
   (text: string, type = "application/json", status = 200, headers: Record<string, string> = {}): Behaviour =>
@@ -94,7 +101,11 @@ export const raw =
     response.end(text);
   };
 export const page = (status: number): Behaviour =>
-  raw("<!DOCTYPE html><html><head><title>502 Bad Gateway</title><style>p{color:red}</style></head><body><h1>Bad gateway</h1></body></html>", "text/html", status);
+  raw(
+    "<!DOCTYPE html><html><head><title>502 Bad Gateway</title><style>p{color:red}</style></head><body><h1>Bad gateway</h1></body></html>",
+    "text/html",
+    status,
+  );
 /** Closes the connection without a word. */
 export const hangsUp: Behaviour = (response) => void response.socket?.destroy();
 /** Announces more bytes than it sends. */
