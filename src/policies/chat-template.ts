@@ -39,9 +39,13 @@ export async function readChatTemplate(folder: string): Promise<ChatTemplate | n
       try {
         return [name, new Template(source)] as const;
       } catch (cause) {
-        throw new GuerdonError("input", `${file}: the chat template${name === "default" ? "" : ` "${name}"`} cannot be read: ${because(cause)}`, {
-          cause,
-        });
+        throw new GuerdonError(
+          "input",
+          `${file}: the chat template${name === "default" ? "" : ` "${name}"`} cannot be read: ${because(cause)}`,
+          {
+            cause,
+          },
+        );
       }
     }),
   );
