@@ -16,6 +16,8 @@ export function listen(listener: (message: unknown) => void): (message: unknown)
   }
   const port = process.getBuiltinModule("node:worker_threads").parentPort as Port | null;
   if (port !== null) {
+    // A worker's output goes to the output of the whole program, where results belong: what it says goes to standard error instead.
+    process.stdout.write = process.stderr.write.bind(process.stderr);
     port.on("message", listener);
     return (message) => port.postMessage(message);
   }

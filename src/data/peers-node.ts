@@ -26,11 +26,8 @@ function lying(module: URL): URL {
 function startWorker(url: URL, { memoryMiB }: StartOptions): Promise<Peer> {
   const worker = new Worker(url, {
     // Without the options of this process: --input-type or a loader, for one, would change what the module means.
-    execArgv: [],
+    execArgv: ["--disable-warning=ExperimentalWarning"],
     env: {},
-    // Kept from this process's own output, and not read: reading them would keep this process alive.
-    stdout: true,
-    stderr: true,
     ...(memoryMiB === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: memoryMiB } }),
   });
   const box = mailbox();
