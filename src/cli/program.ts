@@ -1,6 +1,8 @@
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { readFileSync } from "node:fs";
+import { GuerdonError } from "../error.ts";
 import type { BenchOptions } from "./commands/bench.ts";
+import type { DoctorModel } from "./commands/doctor-model.ts";
 import type { EvalCommand } from "./commands/eval.ts";
 import type { ScoreCommand } from "./commands/score.ts";
 import type { SampleCommand } from "./commands/sample.ts";
@@ -240,10 +242,20 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
 
   program
     .command("doctor")
-    .description("check Node, WebGPU, threads, memory, disk and optional packages")
+    .description("check Node, WebGPU, threads, memory, disk and optional packages, or what a model's server can do")
+    .option("--model <url>", "address of an OpenAI-compatible server, for instance http://localhost:8000/v1")
+    .option("--name <model>", "the model's name, where the server has several")
+    .option("--key-env <variable>", "environment variable that holds the server's key")
     .option(...json)
-    .addHelpText("after", examples("doctor", "doctor --json"))
-    .action(action(async (s) => (await import("./commands/doctor.ts")).doctor(s)));
+    .addHelpText("after", examples("doctor", "doctor --json", "doctor --model http://localhost:8000/v1"))
+    .action(
+      action(async (s, { model, ...rest }: Partial<DoctorModel>) => {
+        if (model !== undefined) return (await import("./commands/doctor-model.ts")).doctorModel(s, { model, ...rest });
+        const lonely = Object.entries({ "--name": rest.name, "--key-env": rest.keyEnv }).find(([, value]) => value !== undefined);
+        if (lonely !== undefined) throw new GuerdonError("usage", `${lonely[0]} needs --model <url>.`);
+        return (await import("./commands/doctor.ts")).doctor(s);
+      }),
+    );
 
   program
     .command("bench")

@@ -20,6 +20,7 @@ export {
   type SampleOptions,
 } from "./remote/client.ts";
 export type { Capabilities } from "./remote/capabilities.ts";
+export { probe, type Probe } from "./remote/probe.ts";
 export { splitThinking, type Sample, type SampledToken, type TokenLogProb } from "./remote/reply.ts";
 export { Secret, type Key } from "./remote/secret.ts";
 export type { Failure } from "./remote/transport.ts";

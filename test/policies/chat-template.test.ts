@@ -21,7 +21,8 @@ const golden = join(import.meta.dirname, "../golden");
 const { templates, conversations, cases } = JSON.parse(await readFile(join(golden, "chat/golden.json"), "utf8")) as Golden;
 const folder = await mkdtemp(join(tmpdir(), "guerdon-chat-"));
 afterAll(() => rm(folder, { recursive: true }));
-const write = (name: string, content: unknown) => writeFile(join(folder, name), typeof content === "string" ? content : JSON.stringify(content));
+const write = (name: string, content: unknown) =>
+  writeFile(join(folder, name), typeof content === "string" ? content : JSON.stringify(content));
 beforeEach(async () => {
   await rm(join(folder, "chat_template.jinja"), { force: true });
   await rm(join(folder, "tokenizer_config.json"), { force: true });
@@ -30,12 +31,15 @@ const tokens = { bos_token: "<s>", eos_token: { content: "</s>", __type: "AddedT
 const question: Message[] = [{ role: "user", content: "Hi" }];
 
 describe("against transformers", () => {
-  test.each(cases.map((one) => [`${one.template}, ${one.conversation}, ${JSON.stringify(one.options)}`.slice(0, 70), one] as const))("%s", async (_, one) => {
-    await write("tokenizer_config.json", { ...tokens, chat_template: templates[one.template] });
-    const rendered = renderChat(folder, conversations[one.conversation]!, one.options);
-    if (one.text !== undefined) expect(await rendered).toBe(one.text);
-    else await expect(rendered).rejects.toThrow(one.error!);
-  });
+  test.each(cases.map((one) => [`${one.template}, ${one.conversation}, ${JSON.stringify(one.options)}`.slice(0, 70), one] as const))(
+    "%s",
+    async (_, one) => {
+      await write("tokenizer_config.json", { ...tokens, chat_template: templates[one.template] });
+      const rendered = renderChat(folder, conversations[one.conversation]!, one.options);
+      if (one.text !== undefined) expect(await rendered).toBe(one.text);
+      else await expect(rendered).rejects.toThrow(one.error!);
+    },
+  );
 });
 
 describe("where the template is", () => {
@@ -69,7 +73,15 @@ describe("where the template is", () => {
     await expect(renderChat(folder, question)).rejects.toThrow(message);
   });
   test("a template sees the messages and nothing of the process", async () => {
-    for (const probe of ["process", "globalThis", "require", "messages.constructor", "messages[0].__proto__", "''.constructor", "raise_exception.constructor"]) {
+    for (const probe of [
+      "process",
+      "globalThis",
+      "require",
+      "messages.constructor",
+      "messages[0].__proto__",
+      "''.constructor",
+      "raise_exception.constructor",
+    ]) {
       await write("tokenizer_config.json", { chat_template: `[{{ ${probe} }}]` });
       const seen = await renderChat(folder, question).catch((error: Error) => error.message);
       expect(seen).not.toMatch(/function|native code|\[object process\]/);
@@ -83,7 +95,8 @@ describe("a tokenizer whose folder has a template", () => {
     await write("tokenizer_config.json", {
       bos_token: "<|begin|>",
       eos_token: "<|end|>",
-      chat_template: "{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}",
+      chat_template:
+        "{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}",
     });
     const tokenizer = await readTokenizer(folder);
     const ids = tokenizer.encodePrompt([{ role: "user", content: "hello" }]);

@@ -50,7 +50,9 @@ export const readReply: Read<Reply> = (body) => {
   const { choices, usage, error } = body;
   // Some gateways send their errors with status 200.
   if (choices === undefined && error !== undefined)
-    return { problem: `holds an error: ${isFields(error) ? (textOrNull(error["message"]) ?? "without a message") : JSON.stringify(error)}` };
+    return {
+      problem: `holds an error: ${isFields(error) ? (textOrNull(error["message"]) ?? "without a message") : JSON.stringify(error)}`,
+    };
   if (!Array.isArray(choices)) return { problem: "has no list of choices" };
   if (choices.length === 0) return { problem: "has an empty list of choices" };
   const read: { readonly sample: Sample; readonly index: number }[] = [];

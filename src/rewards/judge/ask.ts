@@ -112,7 +112,10 @@ export async function judge<T>(
       const first = readForm(sample, form);
       if (!("problem" in first)) return first;
       const problem = `That could not be read: ${first.problem}. Give the same judgement again, in the form asked for.\n\n${form.words}`;
-      const repaired = await ask([...messages, { role: "assistant", content: sample.text }, { role: "user", content: problem }], 1);
+      const repaired = await ask(
+        [...messages, { role: "assistant", content: sample.text.slice(-8000) }, { role: "user", content: problem }],
+        1,
+      );
       if (isError(repaired)) return { error: repaired };
       const second = readForm(repaired[0]!, form);
       if (!("problem" in second)) return second;

@@ -135,7 +135,7 @@ export const onlyOne = (labels: readonly string[]): string => `Answer with one o
 
 /** What a score says beside its value: the votes, and the first judgement's reason. */
 export function noteOf(votes: string, reason: string): string {
-  const line = reason.replace(/\s+/g, " ").trim();
+  const line = reason.replace(/[\p{Cc}\p{Cf}\s]+/gu, " ").trim();
   return line === "" ? votes : `${votes}: ${line.length > 300 ? `${line.slice(0, 297)}...` : line}`;
 }
 
