@@ -7,6 +7,7 @@ export { answerJobs, listen } from "./peer.ts";
 export type { FileFormat, FileRow, ReadOptions } from "./read.ts";
 export { countRows, readRows } from "./read.ts";
 export type { ColumnMapping, ColumnRole, Recognition, RowKind } from "./recognise.ts";
+export type { RecogniseOptions } from "./recognise.ts";
 export { recognise, rowProblems } from "./recognise.ts";
 export type { OpenOptions, RecognisedFile } from "./scorable.ts";
 export { openRows, scorableRow } from "./scorable.ts";

@@ -42,8 +42,9 @@ export interface ScoredFileOptions {
 }
 
 const jobFormat = "guerdon-scoring";
-/** Characters that are gathered before they are written. */
+/** What is gathered before it is written: so many characters, or what comes in so many milliseconds. A kill loses no more. */
 const bufferSize = 1 << 16;
+const bufferMs = 300;
 
 /**
  * Starts, or goes on with, a file of rows and their scores: the same rows, with the score, its parts and its error in further columns. What
@@ -85,9 +86,11 @@ export async function scoredFile(options: ScoredFileOptions): Promise<ScoredFile
   }
 
   let buffer = "";
+  let flushed = performance.now();
   const flush = async (): Promise<void> => {
     const text = buffer;
     buffer = "";
+    flushed = performance.now();
     if (text !== "") await host.append(partial, text);
   };
   return {
@@ -97,7 +100,7 @@ export async function scoredFile(options: ScoredFileOptions): Promise<ScoredFile
       if (clash !== undefined)
         throw new GuerdonError("input", `${file.where} already has "${clash}". Choose another name for the score: --as second_score.`);
       buffer += withScore(file, score, job.as, format);
-      if (buffer.length >= bufferSize) await flush();
+      if (buffer.length >= bufferSize || performance.now() - flushed > bufferMs) await flush();
     },
     flush,
     async finish() {
