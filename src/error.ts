@@ -6,7 +6,7 @@ export type ErrorCode =
   | "unsupported" // the thing asked for cannot be done here; the message says what can
   | "non-finite" // a loss, gradient, log-probability or score is NaN or infinite
   | "coverage" // too few rows could be scored
-  | "io" // a file could not be read or written
+  | "io" // a file could not be read or written, or a server gave no usable answer
   | "interrupted" // the caller's signal was aborted
   | "internal"; // a broken promise of ours
 

@@ -515,6 +515,16 @@ describe("what it costs", () => {
       await rm(cache, { recursive: true });
     }
   });
+  test("is added up by the runner: requests, failed tries, repairs and tokens", async () => {
+    await using server = await fakeServer(says('{"rating": 3}'));
+    server.next(fails(500, "oops"), says("what?"));
+    const model = judgeOf(server, { price: { input: 1e6, output: 0 } });
+    let cost: object = {};
+    const rows = [row, { ...row, completion: "5" }];
+    await score(rubricJudge({ model, rubric: "r" }), rows, { concurrency: 1, onSummary: (summary) => (cost = summary.cost) });
+    expect(cost).toEqual({ requests: 3, cached: 0, tries: 4, promptTokens: 30, completionTokens: 15, cost: 30 });
+    expect(model.usage()).toMatchObject(cost);
+  });
   test("no key is in a score", async () => {
     const key = "sk-live-DEADBEEF-0123456789";
     await using server = await fakeServer(fails(401, `Incorrect API key provided: ${key}`));

@@ -52,6 +52,15 @@ export type ShippedPrompt = "rubric" | "reference" | "pairwise" | "listwise";
 /** To be raised with every change to one of the files, so that caches notice; a test holds the two together. */
 export const shippedVersion = "1";
 
+// The compiled modules are in dist and the prompts stay in src: both are in the package, equally deep. Each address is written out, because
+// bundlers find files by such lines.
+const addresses: Readonly<Record<ShippedPrompt, URL>> = {
+  rubric: new URL("../../../src/rewards/judge/prompts/rubric.md", import.meta.url),
+  reference: new URL("../../../src/rewards/judge/prompts/reference.md", import.meta.url),
+  pairwise: new URL("../../../src/rewards/judge/prompts/pairwise.md", import.meta.url),
+  listwise: new URL("../../../src/rewards/judge/prompts/listwise.md", import.meta.url),
+};
+
 const shipped = new Map<ShippedPrompt, Promise<Prompt>>();
 
 /** A prompt that this package brings. */
@@ -63,8 +72,7 @@ export function shippedPrompt(name: ShippedPrompt): Promise<Prompt> {
 }
 
 async function readShipped(name: ShippedPrompt): Promise<Prompt> {
-  // The compiled modules are in dist, the prompts stay in src: both are in the package, equally deep.
-  const url = new URL(`../../../src/rewards/judge/prompts/${name}.md`, import.meta.url);
+  const url = addresses[name];
   const file = `prompts/${name}.md`;
   if (url.protocol === "file:") {
     const path = decodeURIComponent(url.pathname).replace(/^\/(?=[A-Za-z]:\/)/, "");
