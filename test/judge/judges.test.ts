@@ -112,6 +112,17 @@ describe("a rubric judge", () => {
     expect(shown(server.seen[0]!)).toMatch(/Style <(data-\w+)>\nterse\n<\/\1> for/);
     expect(() => rubricJudge({ model: judgeOf(server), rubric: "r", prompt })).toThrow(/nothing to put in the place of \{\{style\}\}/);
   });
+  test("a prompt that does not show the answer, or does not ask for the form, is refused", () => {
+    const model = openAi({ baseUrl: "http://127.0.0.1:9/v1", model: "m" });
+    const blind = promptFrom("{{prompt}} {{format}}", "blind.md");
+    expect(() => rubricJudge({ model, rubric: "r", prompt: blind })).toThrow(
+      "blind.md has no {{answer}}: without it the judge cannot do its work.",
+    );
+    expect(() => referenceJudge({ model, prompt: promptFrom("{{answer}} {{format}}") })).toThrow(/no \{\{reference\}\}/);
+    expect(() => pairwiseJudge({ model, prompt: promptFrom("{{answerA}} {{format}}") })).toThrow(/no \{\{answerB\}\}/);
+    expect(() => listwiseJudge({ model, prompt: promptFrom("{{answers}}") })).toThrow(/no \{\{format\}\}/);
+    expect(() => listwiseJudge({ model, prompt: promptFrom("{{answers}} {{format}} {{low}}") })).toThrow(/place of \{\{low\}\}/);
+  });
   test.each<[string, object, RegExp]>([
     ["votes", { votes: 0 }, /votes must be/],
     ["minimumVotes", { votes: 2, minimumVotes: 3 }, /minimumVotes must be/],

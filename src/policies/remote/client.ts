@@ -119,6 +119,11 @@ export function openAi(options: OpenAiOptions): RemoteModel {
   const base = baseAddress(options.baseUrl);
   const price = checkedPrice(options.price);
   const key = apiKey === undefined ? null : secret(apiKey);
+  const given = Object.keys(headers).find(
+    (name) => !/^[\w!#$%&'*+.^`|~-]+$/.test(name) || (apiKey !== undefined && name.toLowerCase() === "authorization"),
+  );
+  if (given !== undefined)
+    throw new GuerdonError("usage", `openAi: ${JSON.stringify(given)} is no name of a header, or is the one that apiKey is sent in.`);
   const hidden = Object.entries(headers).map(([name, value]) => [name, secret(value)] as const);
   const authorization: Record<string, Secret> = key === null ? {} : { authorization: secret(`Bearer ${key.reveal()}`) };
   const queries = [...base.searchParams.values()].filter((value) => value.length >= 16 && /^[\x21-\x7e]+$/.test(value)).map(secret);
@@ -248,13 +253,17 @@ export function openAi(options: OpenAiOptions): RemoteModel {
   };
 }
 
-function common({ n = 1, temperature, topP, maxTokens, stop, logProbs, extra = {} }: SampleOptions): Body {
+function common({ n = 1, temperature, topP, maxTokens, stop, seed, logProbs, extra = {} }: SampleOptions): Body {
   const refuse = (what: string): never => {
     throw new GuerdonError("usage", `A remote sample: ${what}.`);
   };
   if (!Number.isInteger(n) || n < 1) refuse(`n must be a whole number of at least 1, not ${n}`);
   if (logProbs !== undefined && !(Number.isInteger(logProbs) && logProbs >= 0 && logProbs <= 20))
     refuse(`logProbs must be a whole number from 0 to 20, not ${logProbs}`);
+  for (const [name, value] of Object.entries({ temperature, topP, maxTokens, seed }))
+    // JSON would send null for what is not finite, and the server would take its own default.
+    if (value !== undefined && !(Number.isFinite(value) && (name === "seed" || value >= 0)))
+      refuse(`${name} must be a number of at least 0, not ${value}`);
   return {
     ...extra,
     ...(temperature === undefined ? {} : { temperature }),

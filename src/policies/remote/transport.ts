@@ -10,7 +10,7 @@ export interface Failure {
     | "aborted" // the caller's signal
     | "timeout" // no whole reply in time
     | "connection" // refused, dropped, or ended in the middle of the reply
-    | "status" // an HTTP status other than 200
+    | "status" // an HTTP status that is no success
     | "reply" // not JSON, not of the agreed shape, or cut
     | "too-large"; // more bytes than allowed
   readonly message: string;
@@ -140,7 +140,7 @@ async function once<T>(
     const text = await textOf(response, maximumBytes);
     if (text === null)
       return { kind: "too-large", status: response.status, what: `sent more than ${maximumBytes.toLocaleString("en-US")} bytes` };
-    if (response.status !== 200) return statusProblem(response, text, redactor);
+    if (!response.ok) return statusProblem(response, text, redactor);
     let json: unknown;
     try {
       json = redactor.json(text);
@@ -185,11 +185,12 @@ async function textOf(response: Response, maximumBytes: number): Promise<string 
 function statusProblem(response: Response, text: string, redactor: Redactor): Problem {
   const { status, headers } = response;
   const to = headers.get("location");
-  if (status >= 300 && status < 400)
+  // A browser shows a redirect as status 0.
+  if ((status >= 300 && status < 400) || response.type === "opaqueredirect")
     return {
       kind: "status",
       status,
-      what: `answered with a redirect (HTTP ${status}), which is not followed; give the address it leads to as baseUrl${to === null ? "" : `: ${to.split("?")[0]}`}`,
+      what: `answered with a redirect (HTTP ${status || "3xx"}), which is not followed; give the address it leads to as baseUrl${to === null ? "" : `: ${to.split("?")[0]}`}`,
     };
   const said = errorOf(text);
   const pauseMs = retryAfter(headers, Date.now());
@@ -248,6 +249,8 @@ function connectionTrouble(cause: unknown): string {
   const code = first instanceof Error && "code" in first ? String(first.code) : "";
   if (code === "ECONNREFUSED") return "refused the connection: nothing listens there";
   if (code === "ENOTFOUND" || code === "EAI_AGAIN") return "cannot be found: no such host";
+  // Browsers do not say why: no server, or one that does not allow requests from pages of another origin.
+  if (code === "" && typeof document === "object") return "could not be reached from this page";
   return `dropped the connection before the reply was complete (${code || (first instanceof Error ? first.message : String(first))})`;
 }
 

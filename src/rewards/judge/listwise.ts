@@ -4,7 +4,7 @@ import { unscorable, type Score } from "../grade.ts";
 import { reward, type Reward } from "../reward.ts";
 import { enough, isError, judge, judgeSettings, type Form, type Judgement, type JudgeOptions } from "./ask.ts";
 import { usualRubric } from "./pairwise.ts";
-import { checkPlaces, fillPrompt, letter, shippedPrompt, shippedVersion } from "./prompt.ts";
+import { checkPrompt, fillPrompt, letter, shippedPrompt, shippedVersion } from "./prompt.ts";
 import { conversation } from "./rubric.ts";
 import { combineVotes } from "./votes.ts";
 
@@ -27,8 +27,7 @@ export function listwiseJudge(options: ListwiseOptions): Reward {
   if ("from" in options && options.from !== "answer")
     throw new GuerdonError("usage", `listwiseJudge: an order has no token probabilities.`);
   const settings = judgeSettings("listwiseJudge", options, shippedVersion);
-  if (settings.prompt !== null)
-    checkPlaces(settings.prompt.name, settings.prompt.places, ["rubric", "format", "fence", "prompt", "answers"]);
+  if (settings.prompt !== null) checkPrompt(settings.prompt, ["answers"], ["rubric", "prompt"]);
   return reward.group(name, { version: settings.version(rubric) }, async (answers, context): Promise<Score[]> => {
     const count = answers.length;
     if (count < 2 || count > 26)

@@ -3,7 +3,7 @@ import type { CallContext } from "../calls.ts";
 import { unscorable, type Score, type ScoreError } from "../grade.ts";
 import { reward, type Graded, type Reward } from "../reward.ts";
 import { enough, isError, judge, judgeByProbabilities, judgeSettings, type Form, type JudgeOptions, type Settings } from "./ask.ts";
-import { checkPlaces, fillPrompt, shippedPrompt, shippedVersion } from "./prompt.ts";
+import { checkPrompt, fillPrompt, shippedPrompt, shippedVersion } from "./prompt.ts";
 import { conversation, onlyOne, reasonOf } from "./rubric.ts";
 import { combineVotes } from "./votes.ts";
 
@@ -43,8 +43,7 @@ export function pairwiseJudge(options: PairwiseOptions): Reward {
   const settings = judgeSettings("pairwiseJudge", options, shippedVersion);
   if (tie !== null && !(tie >= 0 && tie <= 1))
     throw new GuerdonError("usage", `pairwiseJudge: tie must be from 0 to 1, or null for unscorable, not ${tie}.`);
-  if (settings.prompt !== null)
-    checkPlaces(settings.prompt.name, settings.prompt.places, ["rubric", "format", "fence", "prompt", "answerA", "answerB"]);
+  if (settings.prompt !== null) checkPrompt(settings.prompt, ["answerA", "answerB"], ["rubric", "prompt"]);
   return reward.group(name, { version: settings.version([rubric, tie]) }, async (answers, context): Promise<Score[]> => {
     if (answers.length < 2)
       return answers.map(() => unscorable("declined", `The reward "${name}" compares answers to the same prompt, and this one is alone.`));

@@ -118,13 +118,27 @@ export function fillPrompt({ name, messages, places }: Prompt, { own, foreign }:
 }
 
 /** @throws GuerdonError "usage" for a place that is not among the names */
-export function checkPlaces(prompt: string, places: readonly string[], names: readonly string[]): void {
+function checkPlaces(prompt: string, places: readonly string[], names: readonly string[]): void {
   const unknown = places.find((one) => !names.includes(one));
   if (unknown !== undefined)
     throw new GuerdonError(
       "usage",
       `${prompt}: there is nothing to put in the place of {{${unknown}}}. There are ${names.map((one) => `{{${one}}}`).join(", ")}.`,
     );
+}
+
+/**
+ * Checks a prompt of the user's before it is used: it must show what is judged and ask for the form of the verdict, and every other place
+ * must be one that the judge fills.
+ *
+ * @param needed places that it must have, beside {{format}}
+ * @param names the other places that it may have, or null where the row's columns may be shown too
+ * @throws GuerdonError "usage"
+ */
+export function checkPrompt({ name, places }: Prompt, needed: readonly string[], names: readonly string[] | null): void {
+  const missing = [...needed, "format"].find((one) => !places.includes(one));
+  if (missing !== undefined) throw new GuerdonError("usage", `${name} has no {{${missing}}}: without it the judge cannot do its work.`);
+  if (names !== null) checkPlaces(name, places, [...needed, ...names, "format", "fence"]);
 }
 
 /** The name of an answer in a list: A to Z. */

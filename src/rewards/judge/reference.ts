@@ -3,7 +3,7 @@ import type { Score } from "../grade.ts";
 import { reward, type Graded, type Reward } from "../reward.ts";
 import type { Schema } from "../schema.ts";
 import { enough, isError, judge, judgeByProbabilities, judgeSettings, type Form, type JudgeOptions } from "./ask.ts";
-import { checkPlaces, fillPrompt, shippedPrompt, shippedVersion } from "./prompt.ts";
+import { checkPrompt, fillPrompt, shippedPrompt, shippedVersion } from "./prompt.ts";
 import { foreignTexts, noteOf, onlyOne, reasonOf } from "./rubric.ts";
 import { combineVotes, type Combine } from "./votes.ts";
 
@@ -28,8 +28,7 @@ export interface WithReference {
 export function referenceJudge(options: ReferenceOptions): Reward<WithReference> {
   const { combine = "mean", name = "reference" } = options;
   const settings = judgeSettings("referenceJudge", options, shippedVersion);
-  if (settings.prompt !== null)
-    checkPlaces(settings.prompt.name, settings.prompt.places, ["format", "fence", "prompt", "reference", "answer"]);
+  if (settings.prompt !== null) checkPrompt(settings.prompt, ["reference", "answer"], ["prompt"]);
   const grade = async (answer: Graded<WithReference>, context: CallContext): Promise<Score> => {
     const prompt = settings.prompt ?? (await shippedPrompt("reference"));
     const { reference } = answer;

@@ -6,7 +6,7 @@ import { reward, type Graded, type Reward } from "../reward.ts";
 import type { InputOf, Schema } from "../schema.ts";
 import { enough, isError, judge, judgeByProbabilities, judgeSettings, type Form, type JudgeOptions } from "./ask.ts";
 import { expectedRating } from "./probabilities.ts";
-import { checkPlaces, fillPrompt, shippedPrompt, shippedVersion } from "./prompt.ts";
+import { checkPrompt, fillPrompt, shippedPrompt, shippedVersion } from "./prompt.ts";
 import { combineVotes, type Combine } from "./votes.ts";
 
 export interface RubricOptions<S extends Schema<object> = Schema<object>> extends JudgeOptions {
@@ -80,8 +80,8 @@ export function rubricJudge<S extends Schema<object> = Schema<object>>(options: 
     };
   };
   const version = settings.version([own, combine]);
-  if (settings.prompt !== null && columns === undefined)
-    checkPlaces(settings.prompt.name, settings.prompt.places, ["rubric", "low", "high", "format", "fence", "prompt", "answer"]);
+  if (settings.prompt !== null)
+    checkPrompt(settings.prompt, ["answer"], columns === undefined ? ["rubric", "low", "high", "prompt"] : null);
   return reward(name, { version, ...(columns === undefined ? {} : { columns }) }, grade) as Reward<InputOf<S>>;
 }
 

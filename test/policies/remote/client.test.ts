@@ -463,12 +463,30 @@ describe("limits", () => {
     ["a negative limit", { requestsPerMinute: -1 }, /requestsPerMinute must be above 0/],
     ["a NaN", { timeoutMs: NaN }, /timeoutMs must be above 0/],
     ["a price", { price: { input: -1, output: 1 } }, /price needs/],
+    ["a header that is none", { headers: { "x y": "hunter2hunter2" } }, /"x y" is no name of a header/],
+    [
+      "two keys",
+      { apiKey: "hunter2hunter2", headers: { Authorization: "Basic hunter2hunter2" } },
+      /"Authorization" is .*the one that apiKey is sent in/,
+    ],
     ["no model", { model: "" }, /model must be/],
   ])("%s is refused", (_, more, message) => {
     const make = () => openAi({ baseUrl: "http://h/v1", model: "m", ...more });
     expect(make).toThrow(message);
     expect(make).not.toThrow(/hunter2/);
   });
+});
+
+test.each([
+  [{ n: 0 }, /n must be/],
+  [{ logProbs: 21 }, /logProbs must be/],
+  [{ temperature: NaN }, /temperature must be/],
+  [{ maxTokens: Infinity }, /maxTokens must be/],
+  [{ topP: -1 }, /topP must be/],
+])("the options %j are refused", async (options, message) => {
+  await using server = await fakeServer();
+  await expect(client(server).chat(question, options)).rejects.toThrow(message);
+  expect(server.seen).toHaveLength(0);
 });
 
 describe("the cache", async () => {

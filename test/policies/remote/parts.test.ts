@@ -13,7 +13,14 @@ describe("a secret", () => {
   const key = new Secret("sk-very-secret-1");
   test("does not show in any way of printing", () => {
     const error = new Error(`with ${String(key)}`, { cause: key });
-    for (const text of [String(key), key + "", [key].join(), JSON.stringify({ key }), inspect({ key }, { depth: 9, showHidden: true }), inspect(error)]) {
+    for (const text of [
+      String(key),
+      key + "",
+      [key].join(),
+      JSON.stringify({ key }),
+      inspect({ key }, { depth: 9, showHidden: true }),
+      inspect(error),
+    ]) {
       expect(text).not.toContain("very-secret");
       expect(text).toContain("[secret]");
     }
