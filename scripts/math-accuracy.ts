@@ -2,7 +2,9 @@
  * How accurate the maths verifier is on test/rewards/math/corpus.jsonl, by category: accuracy, wrong answers accepted, right ones rejected,
  * pairs that it could not judge; the pairs that tuning may look at and the held-out third (by hash) apart; and pairs a second, nothing cached.
  *
- *   node scripts/math-accuracy.ts [--failures] [--held-out-failures] [--json file]
+ *   node scripts/math-accuracy.ts [--failures] [--held-out-failures] [--json file] [--cases file]
+ *
+ * `--cases` takes another file of pairs, such as the cases of Math-Verify's own tests that scripts/math-verify.py writes.
  *
  * Failures of the held-out third are counted, not shown, unless they are asked for: who has seen them can hold nothing out any more.
  */
@@ -11,6 +13,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { extractAnswer } from "../src/rewards/verify/math/extract.ts";
+import { referenceAnswer } from "../src/rewards/verify/math/math-answer.ts";
 import { sameAnswer, type Verdict } from "../src/rewards/verify/math/same-answer.ts";
 import { warmSymbolic } from "../src/rewards/verify/math/symbolic.ts";
 
@@ -21,6 +24,7 @@ interface Pair {
   readonly completion?: string;
   readonly reference: string;
   readonly same: boolean;
+  readonly tolerance?: number;
 }
 interface Tally {
   pairs: number;
@@ -30,15 +34,15 @@ interface Tally {
   cannotSay: number;
 }
 
-const { values: flags } = parseArgs({ options: { failures: { type: "boolean" }, "held-out-failures": { type: "boolean" }, json: { type: "string" } } });
+const { values: flags } = parseArgs({ options: { failures: { type: "boolean" }, "held-out-failures": { type: "boolean" }, json: { type: "string" }, cases: { type: "string" } } });
 const root = resolve(import.meta.dirname, "..");
-const pairs = readFileSync(resolve(root, "test/rewards/math/corpus.jsonl"), "utf8").trim().split("\n").map((line) => JSON.parse(line) as Pair);
-const heldOut = ({ category, answer, completion, reference }: Pair): boolean =>
+const pairs = readFileSync(flags.cases ?? resolve(root, "test/rewards/math/corpus.jsonl"), "utf8").trim().split("\n").map((line) => JSON.parse(line) as Pair);
+const heldOut = flags.cases !== undefined ? () => false : ({ category, answer, completion, reference }: Pair): boolean =>
   createHash("sha256").update(JSON.stringify([category, answer ?? completion, reference])).digest()[0]! % 3 === 0;
 
 async function judge(pair: Pair): Promise<Verdict | null> {
   const answer = pair.completion === undefined ? pair.answer! : extractAnswer(pair.completion)?.answer;
-  return answer === undefined ? null : sameAnswer(answer, pair.reference);
+  return answer === undefined ? null : sameAnswer(answer, referenceAnswer(pair.reference), pair.tolerance === undefined ? {} : { tolerance: pair.tolerance });
 }
 
 const none = (): Tally => ({ pairs: 0, right: 0, falseAccepts: 0, falseRejects: 0, cannotSay: 0 });
@@ -64,7 +68,7 @@ for (const pair of pairs) {
     else if (said === "same") tally.falseAccepts++;
     else tally.falseRejects++;
     if (part === "tuning" ? flags.failures : flags["held-out-failures"])
-      console.error(`${pair.category}: ${pair.answer ?? JSON.stringify(pair.completion)} ${pair.same ? "is" : "is not"} ${pair.reference}, but: ${said} (${stage})`);
+      console.error(`${pair.category}: ${pair.answer ?? JSON.stringify(pair.completion!.slice(-300))} ${pair.same ? "is" : "is not"} ${pair.reference.slice(-300)}, but: ${said} (${stage})`);
   }
 }
 

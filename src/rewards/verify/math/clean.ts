@@ -19,7 +19,7 @@ const subscripts = "₀₁₂₃₄₅₆₇₈₉";
 /** Commands that only change the look. */
 const looks =
   /\\(?:left|right|middle|[bB]igg?[lr]?|displaystyle|textstyle|scriptstyle|scriptscriptstyle|limits|nolimits|mathstrut|strut|hfill|centering|newline|nonumber|rm|bf|it|tt|sf|cal|Large|large|small|huge)(?![a-zA-Z])\.?/g;
-const spaces = /\\(?:quad|qquad|enspace|enskip|thinspace|medspace|thickspace|negthinspace|hspace\*?\{[^{}]*\}|phantom\{[^{}]*\}|vphantom\{[^{}]*\}|hphantom\{[^{}]*\}|[,;:> ])|~/g;
+const spaces = /(?<!\\)\\(?:quad|qquad|enspace|enskip|thinspace|medspace|thickspace|negthinspace|hspace\*?\{[^{}]*\}|phantom\{[^{}]*\}|vphantom\{[^{}]*\}|hphantom\{[^{}]*\}|[,;:> ])|~/g;
 
 /**
  * One spelling for what looks the same: LaTeX's spacing and sizing commands, maths delimiters, Unicode signs, superscripts and fractions.
@@ -28,14 +28,16 @@ const spaces = /\\(?:quad|qquad|enspace|enskip|thinspace|medspace|thickspace|neg
 export function clean(source: string): string {
   let text = source;
   if (/[^\x20-\x7e]/.test(text)) text = ascii(text);
+  // Escaped once too often, as in files that went through JSON twice.
+  if (/\\\\[a-zA-Z{}(]/.test(text) && !text.includes("\\begin")) text = text.replace(/\\\\(?=[a-zA-Z{}()[\]])/g, "\\");
   text = text.replace(/\\[a-zA-Z]*frac(?![a-zA-Z])/g, "\\frac").replace(/\\[dt]binom(?![a-zA-Z])/g, "\\binom");
   // A dollar that is money, not a delimiter of maths, keeps its backslash.
   text = delimiters(text);
   if (text.includes("\\") || text.includes("~")) {
-    text = text.replace(/\\right\s*\.|\\left\s*\./g, " ").replace(looks, " ").replace(/\\!/g, "").replace(spaces, " ");
+    text = text.replace(/\\right\s*\.|\\left\s*\./g, " ").replace(looks, " ").replace(/,\s*\\!\s*(?=\d)/g, "{,}").replace(/\\!/g, "").replace(spaces, " ");
     text = text.replace(/(\d)\s*\{\s*,\s*\}\s*(?=\d)/g, "$1{,}");
   } else text = text.replace(/(\d)\s*\{\s*,\s*\}\s*(?=\d)/g, "$1{,}");
-  return text.trim();
+  return text.replace(/(?<=[\d)\]])(and|or)(?=[A-Z(\d\\[])/g, " $1 ").trim();
 }
 
 function ascii(text: string): string {
@@ -59,7 +61,7 @@ function ascii(text: string): string {
 
 /** Removes the signs that only say "here is maths". */
 function delimiters(source: string): string {
-  let text = source.replace(/\\[([](?!\d+(?:pt|em|ex|mm|cm)\])|\\[)\]]/g, " ");
+  let text = source.replace(/\\\\\s*\[\d+(?:pt|em|ex|mm|cm)\]/g, "\\\\ ").replace(/(?<!\\)\\[()[\]]/g, " ");
   if (!text.includes("$")) return text;
   text = text.replace(/\$\$/g, " ");
   const bare = text.match(/(?<!\\)\$/g)?.length ?? 0;

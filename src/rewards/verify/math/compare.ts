@@ -90,6 +90,9 @@ function isName(node: Node): boolean {
       return node.factors.every(isName);
     case "divide":
       return isName(node.left) && isName(node.right);
+    case "power":
+      // The inverse function's name.
+      return node.base.kind === "symbol" && node.exponent.kind === "negate";
     case "ratio":
     case "tuple":
       return node.items.every(isName);
@@ -111,7 +114,7 @@ function given(node: Relation): { name: Node; value: Node; approximate: Node | n
     return again ? null : { name, value, approximate };
   }
   // 3 + 4 = 7 says 7.
-  if (symbols(name).length === 0 || node.parts.length > 2) return { name, value, approximate };
+  if (node.parts.length > 2 || (symbols(name).length === 0 && symbols(value).length === 0)) return { name, value, approximate };
   return null;
 }
 
@@ -265,11 +268,10 @@ function sameSeveral(a: Node, b: Node, how: Comparison): Truth {
   const [x, y] = [isRecord(a) ? a : null, isRecord(b) ? b : null];
   if (x && y) {
     if (x.items.length !== y.items.length) return false;
-    const byName = sameElements(x.items, y.items, how);
-    return byName;
+    return sameElements(x.items, y.items, how);
   }
   if (x || y) {
-    const record = (x ?? y)!;
+    const record: { readonly items: readonly Relation[] } = (x ?? y)!;
     const values = record.items.map((item) => given(item)?.value ?? item);
     const other = x ? b : a;
     if (other.kind === "tuple") return compareLists(values, other.items, how);
@@ -322,7 +324,7 @@ function brackets({ open, close }: Tuple): string {
 
 type Matrix = Node & { kind: "matrix" };
 
-/** A matrix, or a multiple or quotient of one. */
+/** A matrix, or a sum, product, multiple or quotient of some. */
 function matrix(node: Node): Matrix | null {
   switch (node.kind) {
     case "matrix":
@@ -334,15 +336,30 @@ function matrix(node: Node): Matrix | null {
       return inner && { kind: "matrix", rows: inner.rows.map((row) => row.map((left): Node => ({ kind: "divide", left, right: node.right }))) };
     }
     case "multiply": {
-      const at = node.factors.findIndex((factor) => matrix(factor) !== null);
-      const rest = node.factors.filter((_, i) => i !== at);
-      if (at < 0 || !rest.every(isExpression)) return null;
-      return scaled(matrix(node.factors[at]!), { kind: "multiply", factors: rest });
+      const [inner, rest] = [node.factors.map(matrix), node.factors.filter((factor) => matrix(factor) === null)];
+      const matrices = inner.filter((one) => one !== null);
+      if (matrices.length === 0 || !rest.every(isExpression)) return null;
+      const total = matrices.slice(1).reduce<Matrix | null>((left, right) => left && times(left, right), matrices[0]!);
+      return rest.length === 0 ? total : scaled(total, { kind: "multiply", factors: rest });
+    }
+    case "add": {
+      const matrices = node.terms.map(matrix);
+      return matrices.reduce((left, right) => left && right && plus(left, right));
     }
     default:
       return null;
   }
 }
+
+const plus = (a: Matrix, b: Matrix): Matrix | null =>
+  a.rows.length !== b.rows.length || a.rows[0]!.length !== b.rows[0]!.length
+    ? null
+    : { kind: "matrix", rows: a.rows.map((row, i) => row.map((cell, j): Node => ({ kind: "add", terms: [cell, b.rows[i]![j]!] }))) };
+
+const times = (a: Matrix, b: Matrix): Matrix | null =>
+  a.rows[0]!.length !== b.rows.length || a.rows.length * b.rows[0]!.length > 100
+    ? null
+    : { kind: "matrix", rows: a.rows.map((row) => b.rows[0]!.map((_, j): Node => ({ kind: "add", terms: row.map((cell, k): Node => ({ kind: "multiply", factors: [cell, b.rows[k]![j]!] })) }))) };
 
 const scaled = (node: Matrix | null, factor: Node): Matrix | null =>
   node && { kind: "matrix", rows: node.rows.map((row) => row.map((cell): Node => ({ kind: "multiply", factors: [factor, cell] }))) };
@@ -377,16 +394,13 @@ function sameQuantities(a: Node, b: Node, how: Comparison): Truth {
     const [bare, other] = a.kind === "degrees" ? [a.value, b] : [(b as { value: Node }).value, a];
     if (other.kind !== "percent" && !some(other, (one) => one.kind === "degrees") && compare(bare, other, how) === true) return true;
   }
-  const negativeDegrees = [a, b].map((node) => (node.kind === "negate" && node.value.kind === "degrees" ? ({ kind: "negate", value: node.value.value } as Node) : null));
-  if (negativeDegrees[0] && !some(b, (one) => one.kind === "degrees" || one.kind === "percent") && compare(negativeDegrees[0], b, how) === true) return true;
-  if (negativeDegrees[1] && !some(a, (one) => one.kind === "degrees" || one.kind === "percent") && compare(a, negativeDegrees[1], how) === true) return true;
   if ((a.kind === "percent") !== (b.kind === "percent")) {
     const percentage = (a.kind === "percent" ? a : b) as Node & { kind: "percent" };
     const other = a.kind === "percent" ? b : a;
     // A question for a percentage is often answered without the sign. Beside a bare number up to 1 a percentage is meant as such.
     const size = evaluate(other, how.setting);
     const share = b.kind !== "percent" && isReal(size) && Math.abs(real(size)) <= 1;
-    if (!share && compare(percentage.value, other, how) === true) return true;
+    if (!share && other.kind !== "degrees" && compare(percentage.value, other, how) === true) return true;
   }
   if (a.kind === "ratio" || b.kind === "ratio") {
     if (a.kind === "ratio" && b.kind === "ratio") return sameRatios(a.items, b.items, how);

@@ -10,7 +10,11 @@ export interface Setting {
   readonly logBase: 10 | "e";
   /** The moment (of `performance.now`) from which on everything is undefined, so that no answer takes longer. */
   readonly until: number;
+  /** Whether what is no real number, such as the root of a negative one, counts as undefined. */
+  readonly realOnly?: boolean;
 }
+
+const within = (value: Num, { realOnly }: Setting): Num => (realOnly === true && !isReal(value) ? undefinedNumber : value);
 
 /** The number of terms of a sum, and of the factors of a factorial, up to which it is computed. */
 const longestSeries = 2_000;
@@ -40,7 +44,7 @@ export function evaluate(node: Node, setting: Setting): Num {
     case "power": {
       if (node.base.kind === "constant" && node.base.name === "e") return exponential(on(node.exponent));
       if (performance.now() > setting.until) return undefinedNumber;
-      return power(on(node.base), on(node.exponent));
+      return within(power(on(node.base), on(node.exponent)), setting);
     }
     case "percent":
       return divide(on(node.value), whole(100));
@@ -55,7 +59,7 @@ export function evaluate(node: Node, setting: Setting): Num {
     case "series":
       return series(node, setting);
     case "call":
-      return call(node.name, node.arguments, setting);
+      return within(call(node.name, node.arguments, setting), setting);
     default:
       return undefinedNumber;
   }

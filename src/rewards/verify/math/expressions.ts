@@ -1,6 +1,6 @@
 import { evaluate, type Setting } from "./evaluate.ts";
 import { children, some, symbols, type Node } from "./node.ts";
-import { add, divide, fraction, isFinite, isReal, isZero, multiply, negate, real, round, sameNumber, toFloat, whole, type Num } from "./number.ts";
+import { add, divide, fraction, isExact, isFinite, isZero, multiply, negate, real, round, sameNumber, toFloat, whole, type Num } from "./number.ts";
 
 /** True or false where it is known; null where nothing here can tell. */
 export type Truth = boolean | null;
@@ -10,26 +10,21 @@ export function sameExpression(a: Node, b: Node, setting: Setting, tolerance: nu
   const names = [...new Set([...symbols(a), ...symbols(b)])];
   if (names.length === 0) return sameConstant(a, b, setting, tolerance);
   const loose = [a, b].some((node) => some(node, (one) => one.kind === "number" && (one.decimals ?? 0) >= 5)) ? (tolerance ?? 1e-6) : tolerance;
-  let agreed = 0;
-  let agreedOutside = 0;
-  let differsOutside = false;
+  // Over the real numbers first: there the root of xy is the product of the roots, wherever these exist.
   const imaginary = [a, b].some((node) => some(node, (one) => one.kind === "constant" && one.name === "i"));
-  for (const values of trials(names, [a, b])) {
-    const inner = { ...setting, values };
-    const [x, y] = [evaluate(a, inner), evaluate(b, inner)];
-    if (!isFinite(x) || !isFinite(y)) continue;
-    const same = sameNumber(x, y) === true || (loose !== null && relativelyClose(x, y, loose));
-    if (imaginary || (isReal(x) && isReal(y))) {
-      if (!same) return false;
+  for (const realOnly of imaginary ? [false] : [true, false]) {
+    let agreed = 0;
+    for (const values of trials(names, [a, b])) {
+      const inner = { ...setting, values, realOnly };
+      const x = evaluate(a, inner);
+      const y = isFinite(x) ? evaluate(b, inner) : x;
+      if (!isFinite(x) || !isFinite(y)) continue;
+      if (sameNumber(x, y) === false && !(loose !== null && relativelyClose(x, y, loose))) return false;
       agreed++;
-    } else {
-      agreedOutside++;
-      if (!same) differsOutside = true;
     }
+    if (agreed >= 2) return true;
   }
-  if (agreed >= 2) return true;
-  if (agreedOutside >= 2) return !differsOutside;
-  return agreed + agreedOutside > 0 && differsOutside ? false : null;
+  return null;
 }
 
 /** Whether two equations (as left minus right) have the same solutions because one is a multiple of the other. */
@@ -62,6 +57,8 @@ function sameConstant(a: Node, b: Node, setting: Setting, tolerance: number | nu
     return written(a) !== written(b) && (isFinite(x) || isFinite(y)) ? false : null;
   }
   const same = sameNumber(x, y);
+  // Beside a whole number of more digits than a double has, rounding proves nothing.
+  if (same === true && isExact(x) !== isExact(y) && [x, y].some((one) => isExact(one) && one.d === 1n && (one.n > 2n ** 53n || one.n < -(2n ** 53n)))) return null;
   if (same !== false) return same;
   if (tolerance !== null) return relativelyClose(x, y, tolerance);
   const [p, q] = [decimalsOf(a), decimalsOf(b)];
@@ -113,19 +110,21 @@ function* trials(names: readonly string[], nodes: readonly Node[]): Generator<Ma
   const wholeOnly = nodes.some((node) =>
     some(node, (one) => one.kind === "series" || (one.kind === "call" && (one.name === "factorial" || one.name === "binomial" || one.name === "gcd" || one.name === "lcm")) || (one.kind === "power" && isNegativeNumber(one.base) && symbols(one.exponent).length > 0)),
   );
-  for (let round = 0; round < 10; round++) {
+  for (const [round, divisor] of divisors.entries()) {
     const values = new Map<string, Num>();
     names.forEach((name, i) => {
       const h = hash(name);
       if (wholeOnly) values.set(name, whole(((h >>> (round % 7)) % 9) + 2 + ((i * 3 + round) % 5)));
       else {
-        const size = fraction(BigInt((hash(`${name}${round}`) % 59) + 3), BigInt([7, 11, 13, 17, 5, 19, 23, 29, 31, 61][round]!));
+        const size = fraction(BigInt((hash(`${name}${round}`) % 59) + 3), divisor);
         values.set(name, round % 3 === 1 || (round % 4 === 3 && (h + i) % 2 === 0) ? negate(size) : size);
       }
     });
     yield values;
   }
 }
+
+const divisors = [7n, 11n, 13n, 67n, 17n, 5n, 127n, 19n, 23n, 61n, 29n, 101n];
 
 const isNegativeNumber = (node: Node): boolean => node.kind === "negate" && symbols(node).length === 0;
 

@@ -23,6 +23,7 @@ export function extractAnswer(text: string, { places = ["boxed", "phrase", "fenc
   const said = withoutThinking(text.slice(-longest));
   for (const from of places) {
     const answer = finders[from](said);
+    if (answer === denied) return null;
     if (answer !== null) return { answer, from };
   }
   return null;
@@ -36,11 +37,14 @@ function withoutThinking(text: string): string {
   return open < 0 ? text : text.slice(0, open);
 }
 
-const finders: Readonly<Record<Extracted["from"], (text: string) => string | null>> = { boxed, phrase, fence, last };
+/** "The answer is not 7" gives none, and 7 least of all. */
+const denied = Symbol("denied");
+
+const finders: Readonly<Record<Extracted["from"], (text: string) => string | typeof denied | null>> = { boxed, phrase, fence, last };
 
 /** The last box; with boxes right before it, joined by no more than "and", "or" or a comma, all of them. */
 function boxed(text: string): string | null {
-  const found: { start: number; end: number; content: string }[] = [];
+  const found: Found[] = [];
   const pattern = /\\(?:boxed|fbox)\s*(?:\{|(?=[^\s{]))/g;
   for (let match = pattern.exec(text); match; match = pattern.exec(text)) {
     if (!match[0].endsWith("{")) {
@@ -54,28 +58,45 @@ function boxed(text: string): string | null {
     pattern.lastIndex = group.end;
   }
   const full = found.filter(({ content }) => content !== "");
-  const answer = full.at(-1);
-  if (answer === undefined) return null;
-  const together = [answer];
-  for (let i = full.length - 2; i >= 0; i--) {
-    const between = text.slice(full[i]!.end, together[0]!.start);
-    if (!/^(?:[\s$,;.&]|\\[()[\],;: ]|\\q?quad|\\text\s*\{\s*(?:,?\s*(?:and|or)\s*)\}|and|or)*$/.test(between) || between.length > 60) break;
-    if (!together.some(({ content }) => content === full[i]!.content)) together.unshift(full[i]!);
-    else together[0] = { ...together[0]!, start: full[i]!.start };
+  if (full.length === 0) return null;
+  // Who goes on after the box to state a final answer means that one.
+  const stated = /final answer(?: is|:)\s*\$([^$\n]+)\$(?![\s\S]*final answer)/i.exec(text.slice(full.at(-1)!.end));
+  return stated ? stated[1]! : together(full, text);
+}
+
+interface Found {
+  readonly start: number;
+  readonly end: number;
+  readonly content: string;
+}
+
+/** The last of several finds, with those right before it that are joined to it by punctuation or by a few words with "and" or "or". */
+function together(found: readonly Found[], text: string): string {
+  const joined = [found.at(-1)!];
+  for (let i = found.length - 2, next = found.at(-1)!; i >= 0; next = found[i]!, i--) {
+    const between = text.slice(found[i]!.end, next.start);
+    const words = between.replace(/\\(?:text|quad|qquad|[()[\],;: ])/g, " ");
+    const bare = /^[^\p{L}\p{N}]*(?:(?:and|or)[^\p{L}\p{N}]*)?$/u.test(words) && between.length <= 60;
+    if (!bare && !(between.length <= 34 && /\b(?:and|or)\b/.test(words) && !/[.!?]\s/.test(between))) break;
+    if (!joined.some(({ content }) => content === found[i]!.content)) joined.unshift(found[i]!);
   }
-  return together.map(({ content }) => content).join(", ");
+  return joined.map(({ content }) => content).join(", ");
 }
 
 const phrases =
   /(?:final\s+answer|correct\s+answer|the\s+answer|my\s+answer|answer|correct\s+(?:option|choice)|(?:option|choice))(?:\s+(?:to|of|for)\s[^.\n:]{1,60}?)?(?:\**\s*(?:is|are|=|:|becomes|would\s+be|should\s+be|must\s+be)\s*:?\**)+|^\s*####/gim;
 
 /** What follows the last "the answer is" or the like, up to the end of the sentence. */
-function phrase(text: string): string | null {
-  let answer: string | null = null;
+function phrase(text: string): string | typeof denied | null {
+  let answer: string | typeof denied | null = null;
   for (const match of text.matchAll(phrases)) {
     const rest = text.slice(match.index + match[0].length, match.index + match[0].length + 1000);
-    const found = sentence(rest);
-    if (found !== null && !/^(?:not|n't|unknown|unclear|wrong|incorrect)\b/i.test(found)) answer = found;
+    let found = sentence(rest);
+    // "Answer: The volume is 120": of a whole sentence the expression at its end.
+    if (found !== null && /^[A-Z][a-z]+\s/.test(found) && found.split(/\s+/).length > 3) found = last(found) ?? found;
+    if (found === null) continue;
+    if (!/^(?:not|n't|unknown|unclear|wrong|incorrect|correct)\b/i.test(found)) answer = found;
+    else if (/^not\b/i.test(found)) answer ??= denied;
   }
   return answer;
 }
@@ -106,18 +127,23 @@ function fence(text: string): string | null {
 const mathsAtEnd = /\$\$([\s\S]+?)\$\$|\\\[([\s\S]+?)\\\]|\\\(([\s\S]+?)\\\)|(?<!\\)\$(?=\S|\s?\S[^$\n]*\$)((?:\\.|[^$\\\n])+?)\$(?!\d)/g;
 const numberAtEnd = /(?<![\w.,\\^_])(?:[-−+]\s?)?(?:\\?\$|€|£|¥)?\s?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?|\.\d+)(?:\s*\/\s*\d+)?(?:\s*(?:\\?%|°|percent|[a-zA-Z²³]{1,3}[²³23]?(?![\w])))?/g;
 
+const mathsWords = new Set("sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log exp sqrt abs and infinity inf union text mathrm textbf frac dfrac percent degrees".split(" "));
+
 /** The whole text when it is one expression, else its last formula, else what follows the last equals sign, else its last number. */
 function last(text: string): string | null {
-  const whole = text.trim();
+  const whole = text.trim().replace(/(?<=[\d)\]])(and|or)(?=[A-Z(\d\\[])/g, " $1 ");
   if (whole === "") return null;
-  const words = whole.replace(/\\[a-zA-Z]+|\{[^{}]*\}/g, " ").match(/[A-Za-z]{3,}/g)?.length ?? 0;
-  if (whole.length <= 200 && !whole.includes("\n") && words <= 3 && !/[.!?]\s+\S/.test(whole) && !/(?:^|[^\\])\$.*[a-z]{3,}.*\$/i.test(whole) && (words === 0 || !/[=$]/.test(whole)))
-    return words > 0 && !/\d|\\/.test(whole) && whole.split(/\s+/).length > 3 ? null : whole.replace(/[.,;]$/, "");
-  let formula: { content: string; end: number } | null = null;
-  for (const match of whole.matchAll(mathsAtEnd)) formula = { content: (match[1] ?? match[2] ?? match[3] ?? match[4])!.trim(), end: match.index + match[0].length };
+  const words = whole.match(/(?<![\\A-Za-z])[A-Za-z]{3,}/g)?.filter((word) => !mathsWords.has(word.toLowerCase())) ?? [];
+  const maths = /[\d\\=]/.test(whole);
+  const short = whole.length <= 200 && !whole.includes("\n") && !/[.!?]\s+\S/.test(whole);
+  if (short && (words.length === 0 || (maths ? words.length <= 3 && /^[-+±(\[\\\d.$€£¥−]/.test(whole) && !/\$[^$]*[a-z]{3,}[^$]*\$/i.test(whole) && !/[=,]/.test(whole) : whole.split(/\s+/).length <= 3)))
+    return whole.replace(/[.,;]$/, "");
+  const formulas: Found[] = [];
+  for (const match of whole.matchAll(mathsAtEnd)) formulas.push({ content: (match[1] ?? match[2] ?? match[3] ?? match[4])!.trim(), start: match.index, end: match.index + match[0].length });
+  const formula = formulas.length === 0 ? null : { content: together(formulas, whole), end: formulas.at(-1)!.end };
   let value: { content: string; end: number } | null = null;
   for (const match of whole.matchAll(numberAtEnd)) value = { content: match[0].trim(), end: match.index + match[0].length };
-  if (formula && (value === null || value.end <= formula.end + 8)) return formula.content;
+  if (formula && (value === null || value.end <= formula.end + 2)) return formula.content;
   if (value === null) return formula?.content ?? null;
   const equals = /=\s*([^=\n]{1,80}?)[.\s]*$/.exec(whole);
   if (equals && !/[a-z]{3,}/i.test(equals[1]!)) return equals[1]!.trim();

@@ -42,9 +42,9 @@ export function mathAnswer(options: MathAnswerOptions = {}): Reward<{ reference:
 }
 
 /** The answer of a reference that is a worked solution; any other reference as it is. */
-function referenceAnswer(reference: string): string {
-  if (!/\\boxed|\\fbox|^\s*####/m.test(reference)) return reference;
-  return extractAnswer(reference, { places: ["boxed", "phrase"] })?.answer ?? reference;
+export function referenceAnswer(reference: string): string {
+  const solution = /\\boxed|\\fbox|^\s*####/m.test(reference) || (reference.length > 200 && /answer/i.test(reference));
+  return solution ? (extractAnswer(reference, { places: ["boxed", "phrase"] })?.answer ?? reference) : reference;
 }
 
 const referenceColumn: Schema<{ reference: string | readonly string[] }> = {

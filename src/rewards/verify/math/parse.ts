@@ -4,7 +4,7 @@ import type { Bracket, Node, RelationSign, UnitPower } from "./node.ts";
 import { whole } from "./number.ts";
 
 const relationSigns: Readonly<Record<string, RelationSign>> = { "=": "=", "!=": "!=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", in: "in", approx: "approx", equiv: "equiv" };
-const closing = new Set([")", "]", "}", "set}", ")>", "&", "\\\\", "rfloor", "rceil"]);
+const closing = new Set([")", "]", "}", "set}", ")>", "&", "\\\\", "rfloor", "rceil", "over", "choose"]);
 /** Names that stand for functions when a bracket follows; others are factors. */
 const openFunctions = /^[fghFGH](?:_.*)?'*$/;
 const deepest = 80;
@@ -29,6 +29,8 @@ class Parser {
   #depth = 0;
   /** How many |...| are open: there, a bar closes. */
   #bars = 0;
+  /** In a set a colon may also mean "such that". */
+  #colons = true;
 
   constructor(list: readonly Token[]) {
     this.#tokens = list;
@@ -60,6 +62,8 @@ class Parser {
   }
 
   answer(): Node {
+    // "= 5" and "\approx 5"
+    if (this.#tokens.length > 1) this.#take("=", "approx");
     const node = this.#list();
     if (this.#next !== undefined) throw new Unreadable("something is left over");
     return node;
@@ -71,7 +75,9 @@ class Parser {
     const separators: string[] = [];
     for (;;) {
       while (this.#is(",", "and", "or", "\\\\")) separators.push(this.#expect(",", "and", "or", "\\\\"));
-      if (this.#next === undefined || (this.#next.kind === "sign" && closing.has(this.#next.text))) break;
+      // ]0, 1[ begins with what elsewhere ends.
+      const outwards = this.#at === 0 && this.#is("]");
+      if (this.#next === undefined || (this.#next.kind === "sign" && closing.has(this.#next.text) && !outwards)) break;
       groups.at(-1)!.push(this.#statement());
       const token = this.#next;
       if (token === undefined || (token.kind === "sign" && closing.has(token.text) && token.text !== "\\\\")) break;
@@ -143,7 +149,7 @@ class Parser {
 
   #ratio(): Node {
     const first = this.#measured();
-    if (!this.#is(":", "to")) return first;
+    if (!this.#is(":", "to") || (!this.#colons && this.#is(":"))) return first;
     const items = [first];
     while (this.#take(":", "to")) items.push(this.#measured());
     return { kind: "ratio", items };
@@ -240,7 +246,8 @@ class Parser {
     if (this.#take("+")) return this.#nested(() => this.#product());
     let left = this.#factor();
     for (;;) {
-      if (this.#take("*")) left = product(left, this.#signed());
+      if (this.#take("%")) left = { kind: "percent", value: left };
+      else if (this.#take("*")) left = product(left, this.#signed());
       else if (this.#take("/")) {
         const right = this.#signed();
         left = { kind: "divide", left, right };
@@ -288,17 +295,18 @@ class Parser {
       case "sign":
         if (token.text === "|") return this.#bars === 0;
         if (token.text === "(" && this.#peekSign(1) === "mod") return false;
+        // [0, 1[
+        if (token.text === "[" && (this.#tokens[this.#at + 1] === undefined || ["cup", "cap", "and", "or", ","].includes(this.#peekSign(1) ?? ""))) return false;
         return ["(", "{", "[", "<(", "frac", "binom", "sum", "product", "infinity", "lfloor", "lceil", "overline", "accent", "angle"].includes(token.text) || token.text.startsWith("begin:");
     }
   }
 
-  /** An operand with its powers, factorials, percent signs and degrees. */
+  /** An operand with its powers, factorials and degrees. */
   #factor(): Node {
     return this.#nested(() => {
       let node = this.#operand();
       for (;;) {
         if (this.#take("!")) node = { kind: "call", name: "factorial", arguments: [node] };
-        else if (this.#take("%")) node = { kind: "percent", value: node };
         else if (this.#take("°")) node = { kind: "degrees", value: node };
         else if (this.#take("'")) node = node.kind === "symbol" ? { kind: "symbol", name: `${node.name}'` } : node;
         else if (this.#is("^")) {
@@ -381,10 +389,14 @@ class Parser {
         return this.#symbol(token);
       case "function":
         return this.#function(token.text);
-      case "word":
+      case "word": {
         if (this.#is("_") && /^[0-9A-F]+$/.test(token.text)) return { kind: "symbol", name: token.text };
-        if (splittable(token)) return product(...[...token.text].map((letter): Node => constantOr(letter)));
-        throw new Unreadable("a word");
+        if (!splittable(token)) throw new Unreadable("a word");
+        // Letter by letter in place, so that what follows belongs to the last one: xy^2.
+        const letters = [...token.text].map((text): Token => ({ ...token, kind: "symbol", text, space: false }));
+        (this.#tokens as Token[]).splice(this.#at - 1, 1, ...letters);
+        return this.#symbol(letters[0]!);
+      }
       case "sign":
         return this.#group(token.text);
     }
@@ -496,6 +508,7 @@ class Parser {
         return { kind: "domain", name: "empty" };
       case "frac": {
         const left = this.#fractionPart();
+        if (left.kind === "symbol" && left.name === "d" && this.#is("{") && this.#tokens[this.#at + 1]?.text.startsWith("d")) throw new Unreadable("a derivative");
         return { kind: "divide", left, right: this.#fractionPart() };
       }
       case "binom": {
@@ -512,7 +525,7 @@ class Parser {
       }
       case "accent":
       case "overline":
-        return { kind: "call", name: `${sign} `, arguments: [this.#fractionPart()] };
+        return accented(sign, this.#fractionPart());
       case "angle":
         return { kind: "call", name: "angle ", arguments: [this.#factor()] };
       case "sum":
@@ -565,19 +578,18 @@ class Parser {
     const bars = this.#bars;
     // A bar in here is "such that".
     this.#bars = 1;
+    this.#colons = false;
     const items: Node[] = [];
     if (this.#take(close)) return { kind: "domain", name: "empty" };
     for (;;) {
       const item = this.#statement();
       if (this.#take("|", ":")) {
         this.#bars = 0;
+        this.#colons = true;
         const condition = this.#list();
         this.#bars = bars;
         this.#expect(close);
         return condition;
-      }
-      if (item.kind === "ratio" && item.items.length === 2 && item.items[0]!.kind === "symbol") {
-        throw new Unreadable("a set with a condition after a colon");
       }
       items.push(item);
       if (this.#is("...")) throw new Unreadable("a set that goes on");
@@ -586,10 +598,11 @@ class Parser {
     }
     this.#expect(close);
     this.#bars = bars;
+    this.#colons = true;
     return { kind: "set", items };
   }
 
-  /** LaTeX's own braces: a group, unless commas make it a set. */
+  /** LaTeX's own braces, which nobody sees: a group. */
   #braces(): Node {
     if (this.#take("}")) return { kind: "domain", name: "empty" };
     const node = this.#list();
@@ -600,7 +613,7 @@ class Parser {
       return sign === "over" ? { kind: "divide", left: node, right } : { kind: "call", name: "binomial", arguments: [node, right] };
     }
     this.#expect("}");
-    return node.kind === "list" ? { kind: "set", items: node.items } : node;
+    return node;
   }
 
   #series(isProduct: boolean): Node {
@@ -643,7 +656,16 @@ const inverses: Readonly<Record<string, string>> = {
   sin: "arcsin", cos: "arccos", tan: "arctan", cot: "arccot", sec: "arcsec", csc: "arccsc", sinh: "arcsinh", cosh: "arccosh", tanh: "arctanh",
 };
 
-const negated = (value: Node): Node => ({ kind: "negate", value });
+function negated(value: Node): Node {
+  if (value.kind === "percent" || value.kind === "degrees") return { ...value, value: negated(value.value) };
+  return { kind: "negate", value };
+}
+/** A line over the name of a segment changes nothing; over anything else it does. */
+function accented(sign: string, inside: Node): Node {
+  if (sign === "overline" && inside.kind === "multiply" && inside.factors.every((one) => one.kind === "symbol" && /^[A-Z]$/.test(one.name))) return inside;
+  return { kind: "call", name: `${sign} `, arguments: [inside] };
+}
+
 const isOne = (node: Node): boolean => node.kind === "number" && "n" in node.value && node.value.n === 1n && node.value.d === 1n;
 
 function product(...parts: Node[]): Node {
@@ -656,8 +678,10 @@ function constantOr(name: string): Node {
   return { kind: "symbol", name };
 }
 
-/** Plain letters in a row that are factors rather than a word. */
-const splittable = (token: Token): boolean => token.kind === "word" && !token.upright && (token.text.length <= 3 || /^[A-Z]{4}$/.test(token.text)) && !/^(?:the|for|are|has|yes|no|not|all|any|is|of|if|it|we|so|by|as|at|an|per|odd|one|two|six|ten|red|day|DNE|dne)$/i.test(token.text);
+/** Plain letters in a row that are factors rather than a word: few, or the points of a figure. */
+const splittable = (token: Token): boolean =>
+  token.kind === "word" && !token.upright && (/^[A-Z]{2,4}$/.test(token.text) ? token.text !== "DNE" : token.text.length <= 3 && !commonWords.has(token.text.toLowerCase()));
+const commonWords = new Set("the for are has was its yes no not all any is of if it we so by as at an per odd one two six ten red day st nd rd th".split(" "));
 
 /** Whether a letter after a number is a unit: set apart from it, and the last thing or part of a quotient of units. */
 function isUnitLetter(token: Token, after: Token | undefined): boolean {
@@ -668,7 +692,7 @@ function isUnitLetter(token: Token, after: Token | undefined): boolean {
 /** Made of numbers only, so that a letter behind it may be a unit. */
 function isNumeric(node: Node): boolean {
   if (node.kind === "number" || (node.kind === "constant" && node.name === "pi")) return true;
-  if (node.kind === "negate") return isNumeric(node.value);
+  if (node.kind === "negate" || node.kind === "degrees") return isNumeric(node.value);
   if (node.kind === "multiply") return node.factors.every(isNumeric);
   if (node.kind === "add") return node.terms.every(isNumeric);
   if (node.kind === "divide") return isNumeric(node.left) && isNumeric(node.right);

@@ -1,6 +1,6 @@
 import { braced, clean, plainWords } from "./clean.ts";
 import { compare } from "./compare.ts";
-import { some, type Node } from "./node.ts";
+import { some, symbols, type Node } from "./node.ts";
 import { parse } from "./parse.ts";
 import { sameSymbolically } from "./symbolic.ts";
 import type { Commas } from "./tokens.ts";
@@ -58,7 +58,10 @@ export function settle(answer: string, reference: string, options: SameOptions, 
     return { verdict: "cannot say", reason: "too long", message: `The reference has ${reference.length} characters; up to ${longest} are compared as mathematics.` };
   }
   if (answer.length > longest) return { verdict: "different", stage: "text" };
-  const [a, b] = [unboxed(clean(answer)), unboxed(clean(reference))];
+  // A reference that was cut off in its box is still one; an answer may be half a number.
+  const [a, b] = [unboxed(clean(answer)), unboxed(clean(reference)).replace(/^\\boxed\s*\{/, "")];
+  const lower = plainWords(a);
+  if (lower === plainWords(b) && /[a-z]{3}|\b[a-z]{2}\b/.test(lower) && !/[\\^_=<>+*/]/.test(lower)) return { verdict: "same", stage: "text" };
   const compact = (text: string): string => text.replace(/\s+/g, " ").replace(/ ?([{}()[\],;=+\-*/^_<>|&]|\\[a-zA-Z]+) ?/g, "$1");
   if (compact(a) === compact(b)) return { verdict: "same", stage: "text" };
   const [chosen, wanted] = [choice(a), choice(b)];
@@ -79,7 +82,10 @@ function unboxed(text: string): string {
     if (group === null || inner.slice(group.end).replace(/[.\s]/g, "") !== "") break;
     inner = group.content.trim();
   }
-  return inner.replace(/^\*\*(.*)\*\*$/s, "$1").trim();
+  return inner
+    .replace(/^\*\*(.*)\*\*$/s, "$1")
+    .replace(/^(?:about|approximately|roughly|around|exactly)\s+(?=[\d\\$-])/i, "")
+    .trim();
 }
 
 /** A letter of a multiple choice, with what stands behind it: "B", "(B)", "B) 42", "Option B". */
@@ -103,7 +109,9 @@ const phrases: readonly (readonly [RegExp, string])[] = [
 /** The words of an answer that is a text and no mathematics; null for one that can be read as mathematics. */
 function wordsOf(text: string): string | null {
   if (/^\\(?:text[a-z]*|mathrm|mathbf|mbox)\s*\{\s*\d+\s*\}$/.test(text)) return null;
+  // Commands other than those that only set text are mathematics, even if we cannot read it.
   const words = plainWords(text);
+  if (/\\[a-zA-Z]/.test(words)) return null;
   if (!/[a-z]{2}/.test(words) || phrases.some(([pattern]) => pattern.test(words))) return null;
   if (/^(?:pi|infinity|infty)$/.test(words)) return null;
   const alone = /^[A-Za-z]{3,}$/.test(text) && !/^(?:pi|inf|infinity)$/i.test(text);
@@ -117,7 +125,7 @@ function readings(text: string): Node[] {
   const phrase = phrases.find(([pattern]) => pattern.test(words));
   const source = phrase ? phrase[1] : text.replace(/[.,;:\s]+$/, "");
   const ways: Commas[] = ["thousands"];
-  if (/\d,\d{3}/.test(source)) ways.push("list");
+  if (/\d,\d{3}/.test(source) && !/,0\d\d/.test(source)) ways.push("list");
   if (/^[^,()[\]{}]*\b(?:\d+,(?:\d{1,2}|\d{4,})|0,\d+)(?!\d)[^,()[\]{}]*$/.test(source)) ways.push("decimal");
   return ways.map((commas) => parse(source, commas)).filter((node) => node !== null);
 }
@@ -127,6 +135,9 @@ function compareReadings(answer: string, reference: string, { tolerance }: SameO
   const [left, right] = [readings(answer), readings(reference)];
   if (right.length === 0) return null;
   if (left.length === 0) return /\\[a-zA-Z]/.test(answer) && wordsOf(answer) === null ? null : false;
+  // "5m^2" may be metres, where the reference has no unknowns.
+  const letterUnit = /(?<=\d)(?:[mgshLNJWVKCF])(?=(?:\^\{?[23]\}?)?\s*$)/;
+  if (letterUnit.test(answer) && right.every((node) => symbols(node).length === 0)) left.push(...readings(answer.replace(letterUnit, " \\text{$&}")));
   const openLog = (node: Node): boolean => some(node, (one) => one.kind === "call" && one.name === "log" && one.arguments.length === 1);
   const bases = [...left, ...right].some(openLog) ? (["e", 10] as const) : ([10] as const);
   let known = true;

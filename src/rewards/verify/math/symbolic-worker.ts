@@ -7,8 +7,8 @@ export interface SymbolicJob {
   readonly answer: string;
   readonly reference: string;
 }
-/** `null`: neither equality nor difference was shown. */
-export type SymbolicResult = boolean | null;
+/** `null`: neither equality nor difference was shown; "unreadable": the answer is no mathematics that the library knows, the reference is. */
+export type SymbolicResult = boolean | null | "unreadable";
 
 let work: ((job: SymbolicJob) => SymbolicResult) | null = null;
 
@@ -19,14 +19,15 @@ answerJobs<SymbolicJob, SymbolicResult>(
     const engine = new ComputeEngine();
     work = ({ answer, reference }) => {
       const [a, b] = [engine.parse(answer), engine.parse(reference)];
-      if (!a.isValid || !b.isValid) return null;
+      if (!b.isValid) return null;
+      if (!a.isValid) return "unreadable";
       return same(a, b);
     };
   },
 );
 
 /** No single question to the library is enough: each of these finds equalities that the others miss. */
-function same(a: Expression, b: Expression): SymbolicResult {
+function same(a: Expression, b: Expression): boolean | null {
   const equal = a.isEqual(b);
   if (equal === true || a.simplify().isSame(b.simplify()) || a.evaluate().isSame(b.evaluate())) return true;
   return equal ?? null;

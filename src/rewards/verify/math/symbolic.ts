@@ -27,6 +27,8 @@ export async function sameSymbolically(answer: string, reference: string, until:
   const outcome = await workers().run({ answer, reference }, { timeoutMs: Math.ceil(left), signal: signal ? AbortSignal.any([signal, tooLate]) : tooLate });
   switch (outcome.kind) {
     case "done":
+      // What nobody can read is not the answer.
+      if (outcome.value === "unreadable") return { verdict: "different", stage: "symbolic" };
       if (outcome.value !== null) return { verdict: outcome.value ? "same" : "different", stage: "symbolic" };
       return { verdict: "cannot say", reason: "undecided", message: "The symbolic stage could show neither that they are the same nor that they differ." };
     case "start":

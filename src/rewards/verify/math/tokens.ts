@@ -16,7 +16,7 @@ export type Commas = "thousands" | "list" | "decimal";
 export const functions = new Set(
   "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth sech csch arcsinh arccosh arctanh exp ln log lg sqrt cbrt abs floor ceil gcd lcm min max det sgn arg Re Im".split(" "),
 );
-const aliases: Readonly<Record<string, string>> = { asin: "arcsin", acos: "arccos", atan: "arctan", ctg: "cot", cotg: "cot", cosec: "csc", tg: "tan", arctg: "arctan", sh: "sinh", ch: "cosh", th: "tanh", ceiling: "ceil", artanh: "arctanh", arsinh: "arcsinh", arcosh: "arccosh" };
+const aliases: Readonly<Record<string, string>> = { asin: "arcsin", acos: "arccos", atan: "arctan", ctg: "cot", cotg: "cot", cosec: "csc", tg: "tan", arctg: "arctan", ceiling: "ceil", artanh: "arctanh", arsinh: "arcsinh", arcosh: "arccosh" };
 const greek = new Set(
   "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta kappa lambda mu nu xi rho sigma tau phi varphi chi psi omega Gamma Delta Theta Lambda Sigma Phi Psi Omega ell hbar".split(" "),
 );
@@ -27,7 +27,7 @@ const signs: Readonly<Record<string, string>> = {
   langle: "<(", rangle: ")>", lfloor: "lfloor", rfloor: "rfloor", lceil: "lceil", rceil: "rceil", lvert: "|", rvert: "|", vert: "|", mid: "|", lVert: "|", rVert: "|", Vert: "|",
   infty: "infinity", emptyset: "empty", varnothing: "empty", circ: "circ", degree: "°", prime: "'", ldots: "...", dots: "...", cdots: "...", dotsc: "...", to: "to", rightarrow: "to",
   frac: "frac", binom: "binom", choose: "choose", over: "over", overline: "overline", bar: "overline", hat: "accent", vec: "accent", tilde: "accent", widehat: "accent",
-  overrightarrow: "accent", dot: "accent", boldsymbol: "accent", pmod: "pmod", bmod: "mod", mod: "mod", pmb: "accent", mathbb: "blackboard", sum: "sum", prod: "product", int: "int",
+  overrightarrow: "accent", dot: "accent", boldsymbol: "accent", pmod: "pmod", bmod: "mod", mod: "mod", pmb: "accent", mathbb: "blackboard", sum: "sum", prod: "product",
   lbrace: "set{", rbrace: "set}", lbrack: "[", rbrack: "]", colon: ":", angle: "angle", triangle: "angle", land: "and", lor: "or", wedge: "and", vee: "or", implies: "=>", Rightarrow: "=>",
   text: "text", degrees: "°",
 };
@@ -35,6 +35,8 @@ const plainSigns: Readonly<Record<string, string>> = {
   and: "and", or: "or", infinity: "infinity", infty: "infinity", inf: "infinity", oo: "infinity", percent: "%", pct: "%", percentage: "%", degree: "°", degrees: "°", deg: "°", to: "to", in: "word",
   union: "cup", cup: "cup", mod: "mod",
 };
+/** Commands with a meaning that is left to the symbolic stage. */
+const operators = new Set("lim limsup liminf int iint iiint oint partial nabla forall exists subset subseteq supset supseteq notin perp parallel cong iff Leftrightarrow sup inf".split(" "));
 const textual = new Set("text textbf textit textrm textsf texttt textnormal mathrm mathbf mathit mathsf mathcal mathfrak operatorname mbox emph underline bm".split(" "));
 
 const numberPattern = /0[xX][\da-fA-F]+|0[bB][01]+|0[oO][0-7]+|\d+(?:\{,\}\d{3})+(?:\.\d+)?|(?:\d+(?:\.\d*)?|\.\d+)/y;
@@ -133,7 +135,11 @@ export function tokens(text: string, commas: Commas, upright = false): Token[] {
         if (!rest || rest[1] !== "=") throw new Unreadable(name);
         i += rest[0].length;
         sign("!=");
-      } else throw new Unreadable(`\\${name}`);
+      } else {
+        // A command that is not known and takes nothing is a name like any other.
+        if (text[i] === "{" || text[i] === "[" || operators.has(name)) throw new Unreadable(`\\${name}`);
+        symbol(out, name, space, upright);
+      }
       space = false;
       continue;
     }
