@@ -38,6 +38,16 @@ export interface StartOptions {
   readonly flags?: readonly string[];
   /** A peer that grows beyond it is ended. A worker's counts only its JavaScript heap, a process's everything that is resident. */
   readonly memoryMiB?: number;
+  /**
+   * For a peer process that runs the user's own code: it gets this process's environment, folder and Node options, and what it prints comes
+   * out on this process's standard error. Without it a peer gets none of these.
+   */
+  readonly trusted?: boolean;
+  /**
+   * For a peer process that runs what nobody trusts: it may write no file, start no process, load no native code, and read nothing but this
+   * package and the packages named here.
+   */
+  readonly reads?: readonly string[];
 }
 
 /** A module that runs somewhere else. Messages are structured clones. */

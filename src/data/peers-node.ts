@@ -1,5 +1,6 @@
 import { fork } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
+import { findPackageJSON } from "node:module";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
@@ -52,22 +53,31 @@ function startWorker(url: URL, { memoryMiB }: StartOptions): Promise<Peer> {
   });
 }
 
-async function startProcess(url: URL, { flags = [], memoryMiB }: StartOptions): Promise<Peer> {
+async function startProcess(url: URL, { flags = [], memoryMiB, trusted = false, reads }: StartOptions): Promise<Peer> {
   const guard = lying(new URL("./guard.ts", import.meta.url));
   const heap = memoryMiB === undefined ? [] : [`--max-old-space-size=${memoryMiB}`];
   const child = fork(fileURLToPath(url), memoryMiB === undefined ? [] : [String(memoryMiB)], {
-    execArgv: [...heap, ...flags, "--disable-warning=ExperimentalWarning", "--import", pathToFileURL(resolve(fileURLToPath(guard))).href],
-    // Nothing of this process's environment: it may hold keys.
-    env: {},
-    cwd: dirname(fileURLToPath(url)),
+    execArgv: [
+      ...(trusted ? loading(process.execArgv) : []),
+      ...heap,
+      ...flags,
+      ...(reads === undefined ? [] : permissions(url, reads)),
+      "--disable-warning=ExperimentalWarning",
+      "--import",
+      pathToFileURL(resolve(fileURLToPath(guard))).href,
+    ],
+    // Nothing of this process's environment, which may hold keys, unless the code is the user's own.
+    env: trusted ? { ...process.env, GUERDON_GUARDED: undefined } : {},
+    cwd: trusted ? process.cwd() : dirname(fileURLToPath(url)),
     serialization: "advanced",
-    stdio: ["ignore", "ignore", "pipe", "ipc"],
+    stdio: ["ignore", trusted ? 2 : "ignore", "pipe", "ipc"],
   });
   const box = mailbox();
   let end: PeerEnd | null = null;
   let said = "";
   child.stderr?.on("data", (bytes: Buffer) => {
     said = (said + bytes.toString("latin1")).slice(-4096);
+    if (trusted) process.stderr.write(bytes);
   });
   const ended = new Promise<PeerEnd>((settle) => {
     child.on("message", box.deliver);
@@ -99,6 +109,28 @@ async function startProcess(url: URL, { flags = [], memoryMiB }: StartOptions): 
   };
   if (child.pid === undefined) throw new GuerdonError("io", `Cannot start a process: ${(await ended).reason}.`);
   return peer;
+}
+
+/** Node's own permissions; threads stay allowed, because the guard is one. */
+function permissions(module: URL, packages: readonly string[]): string[] {
+  const folders = packages.map((name) => {
+    const manifest = findPackageJSON(name, import.meta.url);
+    if (manifest === undefined) throw new GuerdonError("missing-dependency", `This needs ${name}: npm install ${name}`);
+    return dirname(realpathSync(manifest));
+  });
+  const own = findPackageJSON(module);
+  if (own !== undefined) folders.push(dirname(realpathSync(own)));
+  return ["--permission", "--allow-worker", "--no-warnings", ...folders.map((folder) => `--allow-fs-read=${folder}`)];
+}
+
+/** Of this process's options those that say how modules are found and loaded; an inspector's port, say, is not for two. */
+function loading(given: readonly string[]): string[] {
+  const taken = /^(?:-C|--conditions|-r|--require|--import|--loader|--experimental-loader|--preserve-symlinks)(=|$)/;
+  return given.flatMap((word, i) => {
+    const match = taken.exec(word);
+    if (match === null) return [];
+    return match[1] === "=" || word === "--preserve-symlinks" ? [word] : given.slice(i, i + 2);
+  });
 }
 
 function endOf(code: number | null, signal: string | null, said: string, memoryMiB: number | undefined): PeerEnd {

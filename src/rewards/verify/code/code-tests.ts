@@ -45,8 +45,14 @@ const javascript: SandboxKind = {
 };
 const python: SandboxKind = {
   name: "Python",
-  module: new URL("./python-peer.ts", import.meta.url),
-  start: { kind: "process", memoryMiB: 1024 },
+  module: new URL("../../../data/peers/python.ts", import.meta.url),
+  start: {
+    kind: "process",
+    memoryMiB: 1024,
+    reads: ["pyodide"],
+    // The memory of the interpreter itself, 256 MiB; and no code from text, which would be a way to JavaScript.
+    flags: ["--wasm-max-mem-pages=4096", "--disallow-code-generation-from-strings"],
+  },
   needs: "pyodide",
 };
 

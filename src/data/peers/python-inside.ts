@@ -1,0 +1,206 @@
+/**
+ * The Python that is loaded into the interpreter before its memory is saved. It runs one stage of a job: the program, with what it is to do,
+ * or the judge of its assertions. Programs can find and change it, for themselves alone: the memory is restored before the next stage.
+ */
+export const inside = String.raw`
+import sys, os, io, json, re, math, ast, types, builtins, traceback, collections, collections.abc, itertools, functools, operator, heapq, bisect, random, string, typing, dataclasses, datetime, decimal, fractions, copy, time, enum, abc, statistics, textwrap, contextlib
+
+def _make():
+    dumps, loads = json.dumps, json.loads
+    is_finite = math.isfinite
+    safe = 2 ** 53
+    stdout = sys.stdout
+
+    def encode(value, depth=0):
+        if depth > 400: return {"$": "other", "v": "a value nested too deeply"}
+        kind = type(value)
+        if value is None or kind is bool or kind is str: return value
+        if isinstance(value, bool): return bool(value)
+        if isinstance(value, int):
+            value = int(value)
+            return value if -safe <= value <= safe else {"$": "integer", "v": format(value, "d")}
+        if isinstance(value, float):
+            value = float(value)
+            if not is_finite(value): return {"$": "number", "v": "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"}
+            return {"$": "float", "v": value} if value == int(value) and abs(value) < 1e300 else value
+        if isinstance(value, str): return str(value)
+        if isinstance(value, list): return [encode(item, depth + 1) for item in value]
+        if isinstance(value, tuple): return {"$": "tuple", "v": [encode(item, depth + 1) for item in value]}
+        if isinstance(value, (set, frozenset)): return {"$": "set", "v": [encode(item, depth + 1) for item in value]}
+        if isinstance(value, (dict, types.MappingProxyType)): return {"$": "map", "v": [[encode(key, depth + 1), encode(item, depth + 1)] for key, item in value.items()]}
+        if isinstance(value, (range, type({}.keys()), type({}.values()), collections.deque)): return [encode(item, depth + 1) for item in value]
+        return {"$": "other", "v": kind.__name__[:60]}
+
+    def decode(value):
+        if isinstance(value, list): return [decode(item) for item in value]
+        if not isinstance(value, dict): return value
+        tag = value["$"]
+        if tag == "float": return float(value["v"])
+        if tag == "number": return float(value["v"].replace("Infinity", "inf").replace("NaN", "nan"))
+        if tag == "integer": return int(value["v"])
+        if tag == "tuple": return tuple(decode(item) for item in value["v"])
+        if tag == "set": return {decode(item) for item in value["v"]}
+        if tag == "map": return {decode(key): decode(item) for key, item in value["v"]}
+        if tag == "undefined": return None
+        raise _Unplain(value.get("v", "?"))
+
+    class _Unplain(BaseException):
+        pass
+
+    class _Need(BaseException):
+        pass
+
+    def describe(error):
+        try:
+            name = type(error).__name__
+            if isinstance(error, SyntaxError): return f"{name}: {error.msg} (line {error.lineno})"
+            lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "program.py"]
+            return f"{name}: {str(error)[:250]}" + (f" (line {lines[-1]})" if lines else "")
+        except BaseException:
+            return "an exception"
+
+    def failure(error):
+        if isinstance(error, MemoryError): return {"kind": "memory", "message": "it used more memory than a program may"}
+        if isinstance(error, KeyboardInterrupt): return {"kind": "timeout", "message": "it was interrupted"}
+        return {"kind": "error", "message": f"it threw {describe(error)}"}
+
+    def load(source, name):
+        module = types.ModuleType(name)
+        module.__dict__["__builtins__"] = builtins
+        sys.modules[name] = module
+        exec(compile(source, "program.py", "exec"), module.__dict__)
+        return module.__dict__
+
+    def find(scope, name):
+        if name in scope: return scope[name]
+        solution = scope.get("Solution")
+        if isinstance(solution, type) and hasattr(solution, name): return getattr(solution(), name)
+        raise NameError(f"it defines no {name[:60]}")
+
+    def flush():
+        for stream in (sys.stdout, sys.__stdout__, stdout):
+            try:
+                stream.flush()
+            except Exception:
+                pass
+
+    # The stages.
+    def run(job):
+        try:
+            load(job["source"], "__main__")
+        except SystemExit:
+            pass
+        except BaseException as error:
+            return failure(error)
+        finally:
+            flush()
+        return {"kind": "output"}
+
+    def calls(job):
+        try:
+            scope = load(job["source"], "program")
+        except SystemExit:
+            return {"failed": {"kind": "error", "message": "it ended itself"}}
+        except BaseException as error:
+            return {"failed": failure(error)}
+        used = []
+        for call in job["calls"]:
+            try:
+                args = decode(call["args"]) if call.get("tagged") else call["args"]
+                named = decode(call["named"]) if call.get("named") else {}
+                value = find(scope, call["name"])(*args, **named)
+                if isinstance(value, types.GeneratorType): value = list(value)
+                if isinstance(value, (map, filter, zip, enumerate, reversed)): value = list(value)
+                used.append({"kind": "value", "value": encode(value), "args": encode(args) if call.get("tagged") else None})
+            except BaseException as error:
+                used.append({**failure(error), "raised": type(error).__name__, "said": str(error)[:500] if isinstance(error, Exception) else ""})
+                if isinstance(error, KeyboardInterrupt): break
+        return {"used": used}
+
+    def names(job):
+        answer = calls({"source": job["source"], "calls": []})
+        if "failed" in answer: return answer
+        scope = sys.modules["program"].__dict__
+        kinds = {}
+        for name in job["names"]:
+            try:
+                value = find(scope, name)
+            except BaseException:
+                continue
+            kinds[name] = {"call": True} if callable(value) else {"value": encode(value)}
+        return {"kinds": kinds}
+
+    def inside_test(job):
+        try:
+            scope = load(job["source"], "program")
+        except BaseException as error:
+            return failure(error)
+        try:
+            exec(compile(job["code"], "test.py", "exec"), scope)
+        except AssertionError as error:
+            return {"kind": "assertion", "message": f"the assertion failed: {describe(error)}"}
+        except BaseException as error:
+            return failure(error)
+        return {"kind": "held"}
+
+    def judge(job):
+        verdicts = []
+        for test in job["tests"]:
+            asked = []
+            answers = test["answers"]
+            def stand_in(name):
+                def call(*args, **named):
+                    at = len(asked)
+                    asked.append(None)
+                    if at >= len(answers):
+                        pieces, keywords = encode(list(args)), encode(named)
+                        if '"$": "other"' in dumps([pieces, keywords]): raise _Unplain("a function or an object was passed to the program")
+                        raise _Need({"name": name, "args": pieces, "named": keywords, "tagged": True})
+                    answer = answers[at]
+                    if answer["kind"] != "value":
+                        known = getattr(builtins, answer.get("raised") or "", None)
+                        if not (isinstance(known, type) and issubclass(known, Exception)): known = RuntimeError
+                        raise known(answer.get("said") or "")
+                    after = answer.get("args")
+                    if after is not None:
+                        for before, now in zip(args, decode(after)):
+                            if type(before) is list and type(now) is list: before[:] = now
+                            elif type(before) is dict and type(now) is dict and before != now: before.clear(); before.update(now)
+                            elif type(before) is set and type(now) is set and before != now: before.clear(); before.update(now)
+                    return decode(answer["value"])
+                call.__name__ = name
+                return call
+            scope = {"__name__": "test", "__builtins__": builtins}
+            try:
+                for name, kind in job["kinds"].items(): scope[name] = stand_in(name) if kind.get("call") else decode(kind["value"])
+                tree = ast.parse(test["code"])
+                exec(compile(tree, "test.py", "exec"), scope)
+                # HumanEval's tests define check(candidate) and leave the call to the grader.
+                if callable(scope.get("check")) and job.get("entry") and not any(isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "check" for node in ast.walk(tree)):
+                    scope["check"](scope[job["entry"]])
+                verdicts.append({"kind": "held"})
+            except _Need as need:
+                verdicts.append({"kind": "need", "call": need.args[0]})
+            except _Unplain as error:
+                verdicts.append({"kind": "no-plain-data", "message": f"{error} is no plain data; mark the test as inside, then the program's own interpreter runs it"})
+            except AssertionError as error:
+                verdicts.append({"kind": "assertion", "message": f"the assertion failed: {describe(error)}"})
+            except BaseException as error:
+                verdicts.append(failure(error))
+        return {"verdicts": verdicts}
+
+    stages = {"run": run, "calls": calls, "names": names, "inside": inside_test, "judge": judge}
+
+    def main():
+        with open("/home/pyodide/job.json") as file: job = loads(file.read())
+        os.unlink("/home/pyodide/job.json")
+        try:
+            answer = dumps(stages[job["stage"]](job))
+        except BaseException as error:
+            answer = dumps({"failed": failure(error)})
+        with io.open("/home/pyodide/answer.json", "w") as file: file.write(answer)
+    return main
+
+_guerdon_main = _make()
+random.seed(0)
+`;
