@@ -136,6 +136,7 @@ export function openAi(options: OpenAiOptions): RemoteModel {
     rng: stream(seed, "remote pauses", shown(base), model),
   });
   const cache = folder === undefined ? null : replyCache(folder);
+  const underWay = new Map<string, Promise<Sampled>>();
   let known = nothingKnown;
   let total = nothingUsed(price);
   const spend = (usage: Usage): Usage => {
@@ -175,13 +176,42 @@ export function openAi(options: OpenAiOptions): RemoteModel {
     }
   }
 
-  async function sample(path: string, body: Body, { n = 1, seed: first, logProbs, signal }: SampleOptions): Promise<Sampled> {
-    const request = { address: shown(base), path, body, n, seed: first, logProbs };
-    const place = cache === null ? null : await cache.key(request);
-    const stored = place === null ? null : await cache!.get(place);
-    const asks = { seed: first !== undefined, logProbs: logProbs !== undefined, jsonSchema: "response_format" in body };
-    if (stored !== null && stored.length === n)
-      return { samples: stored, usage: spend(fromCache(price)), without: without(asks, known, stored) };
+  async function sample(path: string, body: Body, options: SampleOptions): Promise<Sampled> {
+    if (cache === null) return fresh(path, body, options);
+    const { n = 1, seed: first, logProbs, signal } = options;
+    const key = await cache.key({ address: shown(base), path, body, n, seed: first, logProbs });
+    const again = (samples: readonly Sample[]): Sampled => ({
+      samples,
+      usage: spend(fromCache(price)),
+      without: without(body, options, known, samples),
+    });
+    // Rows that are there twice are asked about once, and fail together, unless the first to ask gave up by itself.
+    for (let twin = underWay.get(key); twin !== undefined; twin = underWay.get(key)) {
+      try {
+        const { samples } = await twin;
+        if (complete(samples)) return again(samples);
+        break;
+      } catch (cause) {
+        if (failureOf(cause)?.kind !== "aborted" || signal?.aborted) throw cause;
+      }
+    }
+    const asking = (async (): Promise<Sampled> => {
+      const stored = await cache.get(key);
+      if (stored !== null && stored.length === n) return again(stored);
+      const sampled = await fresh(path, body, options);
+      if (complete(sampled.samples)) await cache.put(key, sampled.samples);
+      return sampled;
+    })();
+    underWay.set(key, asking);
+    try {
+      return await asking;
+    } finally {
+      if (underWay.get(key) === asking) underWay.delete(key);
+    }
+  }
+
+  async function fresh(path: string, body: Body, options: SampleOptions): Promise<Sampled> {
+    const { n = 1, seed: first, signal } = options;
     const samples: Sample[] = [];
     let usage = nothingUsed(price);
     const more = async (count: number, from: number): Promise<readonly Sample[]> => {
@@ -197,9 +227,7 @@ export function openAi(options: OpenAiOptions): RemoteModel {
         samples.push(...(await Promise.all(Array.from({ length: missing }, (_, i) => more(1, have + i)))).flat());
       else samples.push(...(await more(missing, have)));
     }
-    // An answer that was cut or filtered may come out whole next time.
-    if (place !== null && samples.every(({ stop }) => stop === "stop" || stop === "tool")) await cache!.put(place, samples);
-    return { samples, usage, without: without(asks, known, samples) };
+    return { samples, usage, without: without(body, options, known, samples) };
   }
 
   async function call<T>(method: "GET" | "POST", path: string, body: Body | undefined, read: Read<T>, signal?: AbortSignal): Promise<T> {
@@ -292,15 +320,14 @@ function shownBy(sent: Body, { samples }: Reply): Partial<Capabilities> {
   };
 }
 
-function without(
-  asked: { readonly seed: boolean; readonly logProbs: boolean; readonly jsonSchema: boolean },
-  known: Capabilities,
-  samples: readonly Sample[],
-): Sampled["without"] {
+/** Whether asking again could not give more: an answer that was cut or filtered may come out whole next time. */
+const complete = (samples: readonly Sample[]): boolean => samples.every(({ stop }) => stop === "stop" || stop === "tool");
+
+function without(body: Body, { seed, logProbs }: SampleOptions, known: Capabilities, samples: readonly Sample[]): Sampled["without"] {
   return [
-    ...(asked.seed && known.seed === "refused" ? (["seed"] as const) : []),
-    ...(asked.logProbs && samples.some(({ tokens }) => tokens === null) ? (["logProbs"] as const) : []),
-    ...(asked.jsonSchema && known.jsonSchema === "refused" ? (["jsonSchema"] as const) : []),
+    ...(seed !== undefined && known.seed === "refused" ? (["seed"] as const) : []),
+    ...(logProbs !== undefined && samples.some(({ tokens }) => tokens === null) ? (["logProbs"] as const) : []),
+    ...("response_format" in body && known.jsonSchema === "refused" ? (["jsonSchema"] as const) : []),
   ];
 }
 

@@ -527,6 +527,22 @@ describe("the cache", async () => {
       await client(server, { cache, model: "other" }).chat(question, options);
       expect(server.seen).toHaveLength(6);
     }));
+  test("answers the same question, asked twice at the same time, once; unless the first to ask gives up", () =>
+    withFolder(async (cache) => {
+      let count = 0;
+      await using server = await fakeServer((response, request) => after(30, says(`answer ${count++}`))(response, request));
+      const model = client(server, { cache });
+      const answers = await Promise.all(Array.from({ length: 5 }, () => model.chat(question)));
+      expect(new Set(answers.map(({ samples }) => samples[0]!.text))).toEqual(new Set(["answer 0"]));
+      expect(model.usage()).toMatchObject({ requests: 1, cached: 4, tries: 1 });
+      const other = [{ role: "user", content: "2 + 9?" }] as const;
+      const stop = new AbortController();
+      const first = caught(model.chat(other, { signal: stop.signal }));
+      const second = model.chat(other);
+      setTimeout(() => stop.abort(), 10);
+      expect((await first).failure!.kind).toBe("aborted");
+      expect((await second).samples[0]!.text).toMatch(/^answer/);
+    }));
   test("does not keep failures, cut or filtered answers", () =>
     withFolder(async (cache) => {
       await using server = await fakeServer(fails(400, "no"));
