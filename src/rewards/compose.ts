@@ -1,9 +1,7 @@
 import { GuerdonError } from "../error.ts";
-import { quoted, type Score } from "./grade.ts";
-import type { Reward, Scope } from "./reward.ts";
-
-/** The columns that all of these rewards need together. */
-type NeedsOf<Parts extends Readonly<Record<string, Reward<never>>>> = Parts[keyof Parts] extends Reward<infer Needs> ? Needs : never;
+import { joined, namesUnder, notesOf, requireNumbers, under, versionOf, widest, type NeedsOf, type Parts } from "./compose-parts.ts";
+import { quoted, unscorable, type Score } from "./grade.ts";
+import type { Reward } from "./reward.ts";
 
 export interface SumOptions<Key extends string> {
   /** Factor of each part; 1 where not given. */
@@ -17,49 +15,34 @@ export interface SumOptions<Key extends string> {
  * The weighted sum of rewards, which become its named parts. Weights are never renormalised. With `missing: "skip"` a sum is unscorable
  * only when all parts are.
  *
+ * Where parts have steps, so has the sum: their weighted sum, with what has no steps added to the last one. Parts whose numbers of steps
+ * differ cannot be added.
+ *
  * @param parts rewards by the name that reports use; the parts of a part are called `part/inner`
  * @throws GuerdonError "usage" for no parts, or a weight that is not finite or of an unknown part
  */
-export function sum<const Parts extends Readonly<Record<string, Reward<never>>>>(
-  parts: Parts,
-  { weights = {}, missing, name }: SumOptions<keyof Parts & string> = {},
-): Reward<NeedsOf<Parts>> {
-  const entries = Object.entries<Reward<never>>(parts);
-  if (entries.length === 0) throw new GuerdonError("usage", "sum needs at least one part.");
-  const weightOf = new Map(Object.entries<number | undefined>(weights));
-  for (const [key, weight] of weightOf) {
-    if (!(key in parts))
-      throw new GuerdonError("usage", `sum: there is a weight for "${key}", but the parts are ${Object.keys(parts).join(", ")}.`);
-    if (!Number.isFinite(weight))
-      throw new GuerdonError("usage", `sum: the weight of "${key}" must be a finite number, not ${quoted(weight)}.`);
-  }
-  return {
-    name: name ?? `sum(${Object.keys(parts).join(", ")})`,
-    version: versionOf("sum", { weights, missing: missing ?? "unscorable", parts: versions(parts) }),
-    scope: widest(entries.map(([, part]) => part.scope)),
-    parts: entries.flatMap(([key, part]) => namesUnder(key, part)),
-    async evaluate(answers, calls) {
-      const columns = await Promise.all(entries.map(([, part]) => part.evaluate(answers, calls)));
-      return answers.map((_, i): Score => {
-        const scores = columns.map((column) => column[i]!);
-        const flat = Object.fromEntries(entries.flatMap(([key], k) => under(key, scores[k]!)));
-        const notes = notesOf(entries.map(([key], k) => [key, scores[k]!]));
-        const gaps = entries.flatMap(([key], k) => (scores[k]!.value === null ? [{ key, error: scores[k]!.error! }] : []));
-        const first = gaps[0];
-        if (first !== undefined && (missing !== "skip" || gaps.length === entries.length))
-          return {
-            value: null,
-            parts: flat,
-            ...notes,
-            error: { kind: first.error.kind, message: `The part "${first.key}": ${first.error.message}` },
-          };
-        const value = entries.reduce((total, [key], k) => total + (weightOf.get(key) ?? 1) * (scores[k]!.value ?? 0), 0);
-        if (!Number.isFinite(value))
-          return { value: null, parts: flat, error: { kind: "not-finite", message: `The sum of ${JSON.stringify(flat)} is ${value}.` } };
-        return { value, parts: flat, ...notes };
-      });
-    },
-  };
+export function sum<const P extends Parts>(
+  parts: P,
+  { weights = {}, missing, name }: SumOptions<keyof P & string> = {},
+): Reward<NeedsOf<P>> {
+  const weightOf: Readonly<Record<string, number | undefined>> = weights;
+  requireNumbers("sum", "weight", weightOf, parts);
+  return joined("sum", parts, { weights, missing, name }, (given) => {
+    const weighted = given.map(([key, score]) => ({ weight: weightOf[key] ?? 1, score }));
+    const value = weighted.reduce((total, { weight, score }) => total + weight * score.value, 0);
+    const counts = new Set(given.flatMap(([, { steps }]) => (steps ? [steps.length] : [])));
+    if (counts.size === 0) return { value };
+    const [count = 0] = counts;
+    if (counts.size > 1 || count === 0)
+      return unscorable("not-a-grade", `The parts have ${[...counts].join(" and ")} steps, and only equally many can be added.`);
+    const steps = Array.from({ length: count }, (_, k) =>
+      weighted.reduce(
+        (total, { weight, score }) => total + weight * (score.steps?.[k] ?? (score.steps || k < count - 1 ? 0 : score.value)),
+        0,
+      ),
+    );
+    return { value, steps };
+  });
 }
 
 /**
@@ -125,24 +108,4 @@ export function gate<A extends object, B extends object>(
       });
     },
   };
-}
-
-/** Whole groups are a promise, batches only a saving: what has a part that needs groups gets groups. */
-const scopes: readonly Scope[] = ["row", "batch", "group"];
-const widest = (given: readonly Scope[]): Scope => scopes.findLast((scope) => given.includes(scope))!;
-
-/** A part's value under its name, and its own parts below it. */
-const under = (key: string, { value, parts = {} }: Score): [string, number | null][] => [
-  [key, value],
-  ...Object.entries(parts).map(([inner, part]): [string, number | null] => [`${key}/${inner}`, part]),
-];
-const namesUnder = (key: string, { parts }: Reward<never>): string[] => [key, ...parts.map((inner) => `${key}/${inner}`)];
-
-const versionOf = (name: string, options: unknown): string => `${name} ${JSON.stringify(options)}`;
-const versions = (parts: Readonly<Record<string, Reward<never>>>): Record<string, string> =>
-  Object.fromEntries(Object.entries(parts).map(([key, { name, version }]) => [key, `${name} ${version}`]));
-
-function notesOf(scores: readonly (readonly [string, Score])[]): { note?: string } {
-  const notes = scores.flatMap(([name, { note }]) => (note === undefined ? [] : [`${name}: ${note}`]));
-  return notes.length > 0 ? { note: notes.join("; ") } : {};
 }

@@ -1,9 +1,17 @@
 export type { Grade, Score, ScoreError, ScoreErrorKind } from "./grade.ts";
-export type { BatchOptions, Graded, Reward, RewardOptions, Scope } from "./reward.ts";
+export type { BatchOptions, Graded, GradedSteps, Reward, RewardOptions, Scope, StepsOptions, WithSteps } from "./reward.ts";
 export { reward } from "./reward.ts";
 export type { CallContext, Cost } from "./calls.ts";
 export type { SumOptions } from "./compose.ts";
 export { gate, sum } from "./compose.ts";
+export { ensemble, product, type EnsembleOptions, type ProductOptions } from "./compose-product.ts";
+export { route, type RouteNeeds } from "./compose-route.ts";
+export { centre, clip, preference, scheduled, scheduleAt } from "./compose-transform.ts";
+export type { ClipOptions, PreferenceOptions, Schedule, WithReferences } from "./compose-transform.ts";
+export { clippedSteps, clipSteps, delta, deltaSteps, discounted } from "./compose-steps.ts";
+export { cosineBetween, cosineLength, lengthBand, lengthOf, overlongPenalty, softOverlong, targetLength } from "./shape/length.ts";
+export type { CosineLengthOptions, LengthBandOptions, LengthUnit, SoftOverlongOptions, TargetLengthOptions } from "./shape/length.ts";
+export { repetition, repetitionPenalty, type RepetitionOptions } from "./shape/repetition.ts";
 export type { Progress, ScoredRow, ScoreOptions, Scores, StreamOptions, Summary } from "./score.ts";
 export { score } from "./score.ts";
 export type { Coverage } from "./coverage.ts";

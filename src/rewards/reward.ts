@@ -53,6 +53,32 @@ export interface BatchOptions<S extends Schema<object> = Schema<object>> extends
   readonly size?: number;
 }
 
+export interface StepsOptions<S extends Schema<object> = Schema<object>> extends RewardOptions<S> {
+  /** How the steps' scores become the answer's value; "mean" unless said. A sum of scores that are never negative pays for more steps. */
+  readonly value?: "mean" | "min" | "product" | "last" | "sum";
+}
+
+/** A step of an answer by its characters [from, to) in the text. */
+interface TextSpan {
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * Where a row's steps come from: its column `steps`, which holds texts or spans of the final text; without one, what the policy said in
+ * each of its turns.
+ */
+export interface WithSteps {
+  readonly steps?: readonly string[] | readonly TextSpan[];
+}
+
+/** What a reward's function of steps gets: the row, and the texts of its steps. */
+export type GradedSteps<Columns extends object = object> = Graded<Columns> & { readonly steps: readonly string[] };
+
+type Steps<C extends object> = (
+  answer: GradedSteps<C>,
+  context: CallContext,
+) => readonly number[] | Score | null | Promise<readonly number[] | Score | null>;
 type One<C extends object> = (answer: Graded<C>, context: CallContext) => Grade | Promise<Grade>;
 type Many<C extends object> = (answers: readonly Graded<C>[], context: CallContext) => readonly Grade[] | Promise<readonly Grade[]>;
 
@@ -119,6 +145,34 @@ function ofBatch(name: string, ...rest: [Many<object>] | [BatchOptions, Many<obj
   });
 }
 
+function ofSteps(name: string, grade: Steps<object>): Reward<WithSteps>;
+function ofSteps<S extends Schema<object> = Schema<object>>(
+  name: string,
+  options: StepsOptions<S>,
+  grade: Steps<OutputOf<S>>,
+): Reward<InputOf<S> & WithSteps>;
+function ofSteps(name: string, ...rest: [Steps<object>] | [StepsOptions, Steps<object>]): Reward<never> {
+  const [options, grade]: [StepsOptions, Steps<object>] = rest.length === 1 ? [{}, rest[0]] : rest;
+  const { value: by = "mean", version = "1" } = options;
+  if (!Object.hasOwn(ofStepScores, by))
+    throw new GuerdonError(
+      "usage",
+      `reward.steps("${name}"): value must be one of ${Object.keys(ofStepScores).join(", ")}, not ${quoted(by)}.`,
+    );
+  return leaf(name, "row", { ...options, version: by === "mean" ? version : `${version} ${by}` }, (answers, calls) =>
+    Promise.all(
+      answers.map(async (answer) => {
+        const ready = await prepared(answer, name, options.columns);
+        if ("error" in ready) return ready;
+        const texts = stepsOf(answer.row, ready.graded.text);
+        if (typeof texts === "string") return unscorable("wrong-column", `The reward "${name}" cannot use the column "steps": ${texts}.`);
+        const outcome = await calls.call(name, (context) => grade({ ...ready.graded, steps: texts }, context));
+        return outcome.error ? { value: null, error: outcome.error } : toStepScore(outcome.value, name, texts.length, by);
+      }),
+    ),
+  );
+}
+
 /**
  * Defines a reward by a function of one answer, which returns a number, a boolean, null for "cannot say", or a score; it may be async.
  *
@@ -126,6 +180,7 @@ function ofBatch(name: string, ...rest: [Many<object>] | [BatchOptions, Many<obj
  * - `reward("exact", { columns: z.object({ reference: z.string() }) }, ({ text, reference }) => text === reference)`
  * - `reward.group(name, options?, fn)` is handed all answers to one prompt at once and returns one grade for each, in order.
  * - `reward.batch(name, options?, fn)` is handed up to `size` answers at once, for graders that are cheaper in bulk.
+ * - `reward.steps(name, options?, fn)` is handed the texts of an answer's `steps` beside the row and returns one number for each, in order.
  *
  * Whatever is thrown, too late, NaN, infinite or no grade at all makes the answer unscorable, never zero. Concurrency, deadlines and
  * retries belong to `score`. A function that never yields cannot be stopped at its deadline.
@@ -133,7 +188,7 @@ function ofBatch(name: string, ...rest: [Many<object>] | [BatchOptions, Many<obj
  * @param name how reports call it; not empty
  * @throws GuerdonError "usage" for an empty name
  */
-export const reward = Object.assign(ofRow, { group: ofGroup, batch: ofBatch });
+export const reward = Object.assign(ofRow, { group: ofGroup, batch: ofBatch, steps: ofSteps });
 
 function leaf(name: string, scope: Scope, { version = "1" }: RewardOptions, evaluate: Reward["evaluate"]): Reward {
   if (typeof name !== "string" || name === "") throw new GuerdonError("usage", `A reward needs a name, not ${quoted(name)}.`);
@@ -168,6 +223,55 @@ async function callMany(name: string, ready: readonly Ready[], grade: Many<objec
   );
 }
 
+const ofStepScores = {
+  mean: (scores) => sumOf(scores) / scores.length,
+  min: (scores) => Math.min(...scores),
+  product: (scores) => scores.reduce((product, score) => product * score, 1),
+  last: (scores) => scores.at(-1)!,
+  sum: (scores) => sumOf(scores),
+} satisfies Readonly<Record<string, (scores: readonly number[]) => number>>;
+const sumOf = (scores: readonly number[]): number => scores.reduce((total, score) => total + score, 0);
+
+/** The texts of a row's steps, or what is wrong with them. */
+function stepsOf({ steps, completion }: Row, text: string): readonly string[] | string {
+  if (steps === undefined || steps === null) {
+    if (!Array.isArray(completion)) return "it is missing, and the completion is no conversation whose turns could be the steps";
+    return completion.flatMap((message: Message) => (message.role === "assistant" ? [finalText([message]) ?? ""] : []));
+  }
+  if (!Array.isArray(steps) || steps.length === 0) return "it must be a list of texts or of spans { from, to } with at least one";
+  if (steps.every((step) => typeof step === "string")) return steps;
+  const spans = steps as readonly Partial<TextSpan>[];
+  let end = 0;
+  const texts: string[] = [];
+  for (const [i, span] of spans.entries()) {
+    const { from, to } = Object(span) as Partial<TextSpan>;
+    if (!Number.isInteger(from) || !Number.isInteger(to) || from! < end || to! < from! || to! > text.length)
+      return `step ${i + 1} is ${quoted(span)}, but must be a text, or a span { from, to } after the previous one and within the ${text.length} characters`;
+    texts.push(text.slice(from, to));
+    end = to!;
+  }
+  return texts;
+}
+
+function toStepScore(returned: unknown, name: string, count: number, by: keyof typeof ofStepScores): Score {
+  if (returned === null) return toScore(null, name);
+  const score = Array.isArray(returned) ? null : toScore(returned, name);
+  if (score?.error !== undefined) return score;
+  const steps: unknown = score === null ? returned : score.steps;
+  if (!Array.isArray(steps) || steps.length !== count || count === 0)
+    return unscorable(
+      "not-a-grade",
+      `The reward "${name}" got ${count} steps and returned ${Array.isArray(steps) ? `${steps.length} numbers` : quoted(returned)}. It must return one number for each.`,
+    );
+  const bad = steps.findIndex((step) => typeof step !== "number" || !Number.isFinite(step));
+  if (bad >= 0)
+    return unscorable(
+      typeof steps[bad] === "number" ? "not-finite" : "not-a-grade",
+      `The reward "${name}" returned ${quoted(steps[bad])} for step ${bad + 1}.`,
+    );
+  return score ?? toScore({ value: ofStepScores[by](steps as readonly number[]), steps }, name);
+}
+
 type Ready = { readonly graded: Graded };
 type Unready = Score & { readonly error: ScoreError };
 
@@ -190,7 +294,7 @@ async function prepared({ row }: Answer, name: string, columns: Schema<object> |
 }
 
 /** The text of the last assistant message; null where there is none. */
-function finalText(completion: string | readonly Message[]): string | null {
+export function finalText(completion: unknown): string | null {
   if (typeof completion === "string") return completion;
   if (!Array.isArray(completion)) return null;
   const content: unknown = completion.findLast((message: Message) => message.role === "assistant")?.content;

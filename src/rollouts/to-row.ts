@@ -4,7 +4,8 @@ import type { Rollout } from "./rollout.ts";
 
 /**
  * A rollout as rewards see it: `prompt`, `completion` (the conversation since the prompt, where there were several turns), `reference`,
- * `group` (answers of one group are compared with each other), `task` (the task's id), and the task's tags and columns.
+ * `group` (answers of one group are compared with each other), `task` (the task's id), `weightsVersion` (of the policy that answered), and
+ * the task's tags and columns.
  *
  * @throws GuerdonError "input" when the task's prompt is not text
  */
@@ -18,6 +19,7 @@ export function toRow(rollout: Rollout<unknown>): Row {
     ...(task.reference === undefined ? {} : { reference: task.reference }),
     group,
     task: task.id,
+    weightsVersion: rollout.weightsVersion,
   };
 }
 

@@ -69,6 +69,7 @@ test("a rollout becomes a row for rewards", async () => {
     reference: tasks[0]!.reference,
     group: "0:0",
     task: tasks[0]!.id,
+    weightsVersion: rollout!.weightsVersion,
     subset: "easy",
     tests: [1],
   });
