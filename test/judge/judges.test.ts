@@ -240,7 +240,7 @@ describe("what is no judgement is null, with the reason", () => {
   ];
   test.each(cases)("%s", async (_, behaviour, kind, message) => {
     await using server = await fakeServer(behaviour);
-    const model = judgeOf(server, { timeoutMs: 60 });
+    const model = judgeOf(server, { timeoutMs: 250 });
     const group = [row, { ...row, completion: "5" }];
     const all = [
       await score(rubricJudge({ model, rubric: "r" }), row),
@@ -500,10 +500,10 @@ describe("a served reward model", () => {
     ["null for NaN", json({ data: [{ probs: [null] }] }), "unparsable", /no finite number/],
     ["a number as a text", json({ data: [{ probs: ["1"] }] }), "unparsable", /no finite number/],
     ["HTTP 500", fails(500, "oops"), "threw", /HTTP 500/],
-    ["silence", silent, "timeout", /within 50 ms/],
+    ["silence", silent, "timeout", /within 250 ms/],
   ])("%s is null", async (_, behaviour, kind, message) => {
     await using server = await fakeServer(behaviour);
-    const graded = await score(servedReward({ ...options(server), timeoutMs: 50, api: "vllm" }), row);
+    const graded = await score(servedReward({ ...options(server), timeoutMs: 250, api: "vllm" }), row);
     expect(graded).toMatchObject({ value: null, error: { kind, message: expect.stringMatching(message) as string } });
   });
 });

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { failureOf, openAi, type OpenAiOptions } from "../../../src/policies/remote/client.ts";
 import {
   after,
@@ -323,7 +323,7 @@ describe("failures that may pass", () => {
   test("slow first byte and endless drip end at the deadline, then are tried again", async () => {
     await using server = await fakeServer(says("4"));
     server.next(silent, drips, after(500, says("late")));
-    expect((await client(server, { timeoutMs: 60 }).chat(question)).usage.tries).toBe(4);
+    expect((await client(server, { timeoutMs: 200 }).chat(question)).usage.tries).toBe(4);
   });
 });
 
@@ -537,9 +537,11 @@ describe("the cache", async () => {
       expect(model.usage()).toMatchObject({ requests: 1, cached: 4, tries: 1 });
       const other = [{ role: "user", content: "2 + 9?" }] as const;
       const stop = new AbortController();
+      server.next(silent);
       const first = caught(model.chat(other, { signal: stop.signal }));
+      await vi.waitUntil(() => server.seen.length === 2);
       const second = model.chat(other);
-      setTimeout(() => stop.abort(), 10);
+      stop.abort();
       expect((await first).failure!.kind).toBe("aborted");
       expect((await second).samples[0]!.text).toMatch(/^answer/);
     }));
