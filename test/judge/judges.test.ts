@@ -495,6 +495,25 @@ describe("a served reward model", () => {
     for (const seen of server.seen)
       expect(seen).toMatchObject({ path: "/v1/embeddings", body: { model: "rm", input: "<system>s<user>u<assistant>a" } });
   });
+  test("renders by a model folder's chat template, and refuses a folder without one", async () => {
+    const { readChatTemplate } = await import("../../src/policies/chat-template.ts");
+    const { mkdtemp, rm, writeFile } = await import("node:fs/promises");
+    const { tmpdir } = await import("node:os");
+    const folder = await mkdtemp(`${tmpdir()}/guerdon-rm-`);
+    try {
+      await using server = await fakeServer(json({ data: [{ probs: [2] }] }));
+      expect(() => servedReward({ ...options(server), api: "vllm", render: null })).toThrow(/has no chat template/);
+      await writeFile(
+        `${folder}/chat_template.jinja`,
+        "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}",
+      );
+      const template = await readChatTemplate(folder);
+      expect((await score(servedReward({ ...options(server), api: "vllm", render: template }), row)).value).toBe(2);
+      expect(server.seen[0]!.body["input"]).toBe("[user]What is 2 + 2?[assistant]It is 4.");
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
   test.each<[string, Behaviour, string, RegExp]>([
     ["no data", json({ data: [] }), "unparsable", /no finite number at the end of data\[-1\]\.probs/],
     ["null for NaN", json({ data: [{ probs: [null] }] }), "unparsable", /no finite number/],

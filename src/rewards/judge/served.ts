@@ -11,9 +11,9 @@ export interface ServedOptions extends Omit<OpenAiOptions, "cache" | "price"> {
   readonly api: "vllm" | "sglang";
   /**
    * The conversation, answer included, as the text that the reward model was trained on: the function that `readChatTemplate(folder)` of
-   * its model folder gives.
+   * its model folder gives; null, as from a folder without a template, is refused.
    */
-  readonly render: (messages: readonly Message[], options: { readonly addGenerationPrompt: false }) => string;
+  readonly render: ((messages: readonly Message[], options: { readonly addGenerationPrompt: false }) => string) | null;
   readonly name?: string;
 }
 
@@ -30,6 +30,11 @@ export function servedReward(options: ServedOptions): Reward {
   const { api, render, name = "served", ...rest } = options;
   if (api !== "vllm" && api !== "sglang")
     throw new GuerdonError("usage", `servedReward: api must be "vllm" or "sglang", not "${String(api)}".`);
+  if (render === null)
+    throw new GuerdonError(
+      "usage",
+      "servedReward: render is null: the model folder has no chat template. Give a function that writes the conversation as text.",
+    );
   const server = openAi({ ...rest, baseUrl: rest.baseUrl.replace(/\/v1\/?$/, "") });
   const { model } = server;
   return reward(name, { version: `1-${api}-${model}` }, async (answer, { signal }): Promise<Score> => {
