@@ -37,3 +37,7 @@ export { readTests } from "./verify/code/tests.ts";
 export type { CodeBlock } from "./verify/code/extract.ts";
 export { codeBlocks, lastProgram } from "./verify/code/extract.ts";
 export { closeSandboxes, sandboxPids } from "./verify/code/sandboxes.ts";
+export type { QueryResult, RunQueryOptions, SqlDialect, SqlResultOptions } from "./verify/code/sql.ts";
+export { runQuery, sqlResult } from "./verify/code/sql.ts";
+export type { SameRowsOptions } from "./verify/code/sql-rows.ts";
+export { sameRows } from "./verify/code/sql-rows.ts";

@@ -60,6 +60,7 @@ export async function inSandbox<Job, Value>(
       throw new GuerdonError("missing-dependency", `This needs ${kind.needs}: npm install ${kind.needs}`);
     throw new GuerdonError("io", `No sandbox for ${kind.name} could be started: ${outcome.reason}.`);
   }
+  if (outcome.kind === "timeout") return { kind: "timeout", reason: `it took longer than ${timeoutMs} ms` };
   if (outcome.kind === "aborted") throw new GuerdonError("interrupted", `A sandbox for ${kind.name} was stopped: ${outcome.reason}.`);
   return outcome as SandboxOutcome<Value>;
 }
