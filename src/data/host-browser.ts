@@ -17,6 +17,12 @@ export function browserHost(): Host {
     append: refuse,
     exists: refuse,
     list: refuse,
+    async digest(text) {
+      const bytes = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
+      return btoa(String.fromCharCode(...bytes.subarray(0, 24)))
+        .replaceAll("+", "-")
+        .replaceAll("/", "_");
+    },
     readChunks: (path) => ({ [Symbol.asyncIterator]: () => ({ next: () => refuse(path) }) }),
     readRange: refuse,
     decompress(format) {

@@ -6,6 +6,7 @@ import { splitLines } from "./lines.ts";
 export async function nodeHost(): Promise<Host> {
   const files = await import("node:fs/promises");
   const paths = await import("node:path");
+  const { hash } = await import("node:crypto");
   const { largeFiles } = await import("./large-files-node.ts");
   const large = largeFiles(failed);
   const { startPeer } = await import("./peers-node.ts");
@@ -48,6 +49,7 @@ export async function nodeHost(): Promise<Host> {
         () => false,
       ),
     list: async (path) => (await attempt("list", path, () => files.readdir(path))).sort(),
+    digest: async (text) => hash("sha256", text, "base64url").slice(0, 32),
     start: async (module, options) => startPeer(module, options),
     async stripTypes(source) {
       return (await import("node:module")).stripTypeScriptTypes(source);

@@ -17,6 +17,8 @@ export interface Host extends LargeFiles {
   exists(path: string): Promise<boolean>;
   /** The names in a folder, sorted. */
   list(path: string): Promise<string[]>;
+  /** A short name for a text: the first 192 bits of its SHA-256 in URL-safe base64. */
+  digest(text: string): Promise<string>;
   /**
    * Starts a module in a worker or in a process of its own. The module listens with `listen` or `answerJobs` of peer.ts. Name it by
    * `new URL("./name.ts", import.meta.url)`: where only the compiled name.js lies there, that is taken.

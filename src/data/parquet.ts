@@ -12,13 +12,13 @@ export type RowLots = AsyncGenerator<Record<string, unknown>[], void, undefined>
  * @throws GuerdonError "missing-dependency" where neither is installed; "input" for a file that is damaged
  */
 export async function* readParquet(path: string, host: Host): RowLots {
-  const duckdb = await optional(() => import("@duckdb/node-api"));
+  const duckdb = await loadDuckDB();
   yield* duckdb === null ? readWithHyparquet(path, host) : readWithDuckDB(path);
 }
 
 /** The number of rows, from the file's footer. */
 export async function countParquet(path: string, host: Host): Promise<number> {
-  const duckdb = await optional(() => import("@duckdb/node-api"));
+  const duckdb = await loadDuckDB();
   if (duckdb === null) return Number((await openWithHyparquet(path, host)).metadata.num_rows);
   return withDuckDB(async (connection) => {
     const reader = await asInput(path, () => connection.runAndReadAll(`SELECT count(*) FROM read_parquet(${sqlText(path)})`));
@@ -27,10 +27,8 @@ export async function countParquet(path: string, host: Host): Promise<number> {
 }
 
 export async function* readWithDuckDB(path: string): RowLots {
-  const { DuckDBInstance } = await import("@duckdb/node-api");
-  const instance = await DuckDBInstance.create();
+  const { instance, connection } = await openDuckDB();
   try {
-    const connection = await instance.connect();
     const result = await asInput(path, () => connection.stream(`SELECT * FROM read_parquet(${sqlText(path)})`));
     const lots = result.yieldRowObjectJs();
     for (;;) {
@@ -38,8 +36,8 @@ export async function* readWithDuckDB(path: string): RowLots {
       if (done === true) break;
       yield (value as Record<string, unknown>[]).map((row) => plain(row) as Record<string, unknown>);
     }
-    connection.closeSync();
   } finally {
+    connection.closeSync();
     instance.closeSync();
   }
 }
@@ -79,26 +77,37 @@ async function openWithHyparquet(path: string, host: Host) {
   return { parquetReadObjects: hyparquet.parquetReadObjects, file, metadata, compressors };
 }
 
-/** Runs SQL in a database of its own, in memory. */
+/** Runs SQL in a database of its own, in memory. @throws GuerdonError "missing-dependency" where DuckDB is not installed */
 export async function withDuckDB<T>(work: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
-  const duckdb = await optional(() => import("@duckdb/node-api"));
+  const { instance, connection } = await openDuckDB();
+  try {
+    return await work(connection);
+  } finally {
+    connection.closeSync();
+    instance.closeSync();
+  }
+}
+
+async function openDuckDB() {
+  const duckdb = await loadDuckDB();
   if (duckdb === null)
     throw new GuerdonError(
       "missing-dependency",
       "Parquet files are written by DuckDB, which is not installed: npm install @duckdb/node-api (or write JSONL).",
     );
   const instance = await duckdb.DuckDBInstance.create();
-  try {
-    const connection = await instance.connect();
-    const result = await work(connection);
-    connection.closeSync();
-    return result;
-  } finally {
-    instance.closeSync();
-  }
+  return { instance, connection: await instance.connect() };
 }
 
 export const sqlText = (text: string): string => `'${text.replaceAll("'", "''")}'`;
+
+type DuckDB = typeof import("@duckdb/node-api");
+
+/** Named by a variable, so that bundlers for browsers leave it alone: it is native code. */
+function loadDuckDB(): Promise<DuckDB | null> {
+  const name = "@duckdb/node-api";
+  return optional(async () => (await import(name)) as DuckDB);
+}
 
 /** A package that need not be there; null when it is not. */
 async function optional<T>(load: () => Promise<T>): Promise<T | null> {

@@ -1,6 +1,6 @@
 import { thisHost, type Host } from "../data/host.ts";
 import { GuerdonError } from "../error.ts";
-import { canonical, digest } from "./canonical.ts";
+import { canonical } from "./canonical.ts";
 import type { Score } from "./grade.ts";
 import type { Answer, Reward } from "./reward.ts";
 
@@ -32,7 +32,7 @@ export async function folderCache(
 ): Promise<FolderCache> {
   const machine = host ?? (await thisHost());
   const readable = name.replaceAll(/[^a-zA-Z0-9]+/g, "-").slice(0, 40);
-  const path = `${folder}/${readable}-${(await digest(canonical([name, version])!)).slice(0, 12)}.jsonl`;
+  const path = `${folder}/${readable}-${(await machine.digest(canonical([name, version])!)).slice(0, 12)}.jsonl`;
   const header = JSON.stringify({ format, version: formatVersion, reward: name, rewardVersion: version });
   const known = new Map<string, Score>();
   if (!(await machine.writeNew(path, header + "\n"))) await load(machine, path, known);
@@ -94,6 +94,8 @@ function parsed(line: string): unknown {
   }
 }
 
+let thisMachine: Promise<Host> | undefined;
+
 /**
  * The key of an answer's score: what the reward is (name and version, which holds its options), the row and, for rewards that look at
  * whole groups, the group's rows and the answer's place among them. Null when a row is not plain data and therefore has no key.
@@ -102,10 +104,11 @@ export async function keysOf(
   reward: Pick<Reward<never>, "name" | "version" | "scope">,
   unit: readonly Answer[],
 ): Promise<readonly (string | null)[]> {
+  const machine = await (thisMachine ??= thisHost());
   const rows = unit.map(({ row }) => canonical(row));
   const identity = canonical([formatVersion, reward.name, reward.version])!;
-  if (reward.scope !== "group") return Promise.all(rows.map(async (row) => (row === null ? null : digest(`${identity}${row}`))));
-  const whole = rows.includes(null) ? null : await digest(`${identity}${rows.join(",")}`);
+  if (reward.scope !== "group") return Promise.all(rows.map(async (row) => (row === null ? null : machine.digest(`${identity}${row}`))));
+  const whole = rows.includes(null) ? null : await machine.digest(`${identity}${rows.join(",")}`);
   return rows.map((_, i) => (whole === null ? null : `${whole}/${i}`));
 }
 

@@ -47,11 +47,3 @@ function writeObject(value: object, depth: number): string {
   const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
   return `{${entries.map(([key, inner]) => `${JSON.stringify(key)}:${write(inner, depth + 1)}`).join(",")}}`;
 }
-
-/** A short name for a text: the first 192 bits of its SHA-256, in URL-safe base64. */
-export async function digest(text: string): Promise<string> {
-  const bytes = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
-  return btoa(String.fromCharCode(...bytes.subarray(0, 24)))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_");
-}

@@ -92,6 +92,14 @@ test("in a browser a path is one clear error", async () => {
   await expect(host.writeAtomic("a.jsonl", "")).rejects.toMatchObject(refusal);
 });
 
+test("a digest is the same in Node and in a browser", async () => {
+  for (const text of ["", "a", "ä\u{1f600}", "x".repeat(1000)]) {
+    const name = await (await thisHost()).digest(text);
+    expect(name).toMatch(/^[\w-]{32}$/);
+    expect(await browserHost().digest(text)).toBe(name);
+  }
+});
+
 test("the reference column is recognised when there is exactly one", () => {
   expect(referenceColumn(["prompt", "ground_truth"], "x.jsonl")).toBe("ground_truth");
   expect(referenceColumn(["prompt"], "x.jsonl")).toBeNull();
