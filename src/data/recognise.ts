@@ -63,7 +63,6 @@ interface Format {
 }
 
 const prompt = ["text", "messages"] as const;
-const scored = (mapping: ColumnMapping): readonly string[] => (mapping.completion === undefined ? [] : ["score"]);
 
 /** The one table by which files are recognised: the first format that fits is taken. */
 const formats: readonly Format[] = [
@@ -143,14 +142,14 @@ const formats: readonly Format[] = [
     is: (s) => s.hasColumn("data_source", "reward_model"),
     roles: { prompt, completion: [...prompt, "optional"], reference: ["text", "number", "boolean", "texts", "list", "object", "booleans"] },
     names: { reference: "reward_model.ground_truth" },
-    commands: scored,
+    commands: (mapping) => (mapping.completion === undefined ? ["eval"] : ["score"]),
   },
   {
     kind: "answers",
     title: "answers to prompts",
     is: (s) => s.has("completion"),
     roles: { prompt, completion: prompt },
-    commands: scored,
+    commands: () => ["score"],
   },
   {
     kind: "prompts",

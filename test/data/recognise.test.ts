@@ -56,7 +56,7 @@ const formats: readonly [name: string, row: Cells, kind: string, commands: reado
       extra_info: { index: 0 },
     },
     "verl",
-    [],
+    ["eval"],
     { reference: "reward_model.ground_truth" },
   ],
   [

@@ -78,11 +78,32 @@ test("messages are prompts too, and a check can be given", () => {
   expect(environment.tasks("train")).toHaveLength(1);
 });
 
+test("verl's rows and those of other names are taken as they are", async () => {
+  const verl = ["a", "b"].map((text) => ({
+    data_source: "d",
+    prompt: [{ role: "user", content: text }],
+    reward_model: { style: "rule", ground_truth: text },
+  }));
+  const environment = await prompts(file("verl.jsonl", verl));
+  expect(environment.recognised).toBe("reference <- reward_model.ground_truth; 1 training and 1 test tasks");
+  expect(environment.tasks("train")[0]).toMatchObject({ reference: expect.stringMatching(/^[ab]$/) });
+  const asked = await prompts(
+    file("asked.jsonl", [
+      { question: "a", solution: "1" },
+      { question: "b", solution: "2" },
+    ]),
+  );
+  expect(asked.recognised).toBe("prompt <- question; reference <- solution; 1 training and 1 test tasks");
+  const csv = join(folder, "rows.csv");
+  writeFileSync(csv, "prompt,answer\na,1\nb,2\n");
+  expect((await prompts(csv)).tasks("test")[0]).toMatchObject({ reference: expect.stringMatching(/^[12]$/) });
+});
+
 test("what is missing or contradictory is named with file and line", async () => {
   await expect(prompts(file("two.jsonl", [{ prompt: "a", answer: "1", solution: "2" }]))).rejects.toThrow(
     /two\.jsonl: the reference could be "answer" or "solution"\. Say which/,
   );
-  await expect(prompts(file("no-prompt.jsonl", [{ question: "a", answer: "1" }]))).rejects.toThrow(
+  await expect(prompts(file("no-prompt.jsonl", [{ task: "a", answer: "1" }]))).rejects.toThrow(
     /no-prompt\.jsonl row 1: the column "prompt" is missing/,
   );
   await expect(prompts(file("hole.jsonl", [{ prompt: "a", answer: "1" }, "", { prompt: "b" }]))).rejects.toThrow(

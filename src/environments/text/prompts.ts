@@ -1,7 +1,9 @@
 import { referenceColumn } from "../../data/columns.ts";
 import type { Host } from "../../data/host.ts";
 import { readRows } from "../../data/read.ts";
+import { recognise } from "../../data/recognise.ts";
 import type { Message } from "../../data/row.ts";
+import { valueAt } from "../../data/shape.ts";
 import { GuerdonError } from "../../error.ts";
 import { below, shuffled, stream } from "../../statistics/stream.ts";
 import type { Split, TextEnvironment, TextTask } from "../environment.ts";
@@ -10,8 +12,8 @@ export interface PromptsOptions {
   /** The environment's name in reports. */
   readonly name?: string;
   /**
-   * Where the data keeps things. `prompt` is "prompt" unless said otherwise; `reference` is recognised (`referenceColumn`), null for none;
-   * `split` names a column of "train" and "test".
+   * Where the data keeps things: a column, or a path such as `reward_model.ground_truth`. `prompt` and `reference` are recognised
+   * (`recognise`, `referenceColumn`), a reference of null is none; `split` names a column of "train" and "test".
    */
   readonly columns?: { readonly prompt?: string; readonly reference?: string | null; readonly split?: string };
   /** Without a split column: the share of distinct prompts held out for testing, from 0 to 1 (both excluded), drawn with `seed`. */
@@ -71,8 +73,12 @@ interface PlacedRow {
 function fromRows(rows: readonly PlacedRow[], source: string, options: PromptsOptions & { readonly name: string }): PromptsEnvironment {
   const { name, columns = {}, maxActions = 256 } = options;
   if (rows.length === 0) throw new GuerdonError("input", `${source}: there are no rows.`);
-  const promptColumn = columns.prompt ?? "prompt";
-  const reference = columns.reference === undefined ? referenceColumn(columnsOf(rows), source) : columns.reference;
+  const names = columnsOf(rows);
+  const { mapping } = recognise([...names], [rows[0]!.row]);
+  const promptColumn = columns.prompt ?? mapping.prompt ?? "prompt";
+  // What a format says outright needs no search: verl's rows keep the reference in a column of another name.
+  const known = mapping.reference?.includes(".") === true ? mapping.reference : undefined;
+  const reference = columns.reference === undefined ? (known ?? referenceColumn(names, source)) : columns.reference;
   const tasks = rows.map(({ row, where }, i): PlacedTask => {
     const prompt = promptOf(row, promptColumn, where);
     return {
@@ -91,7 +97,7 @@ function fromRows(rows: readonly PlacedRow[], source: string, options: PromptsOp
   return {
     name,
     maxActions,
-    recognised: `${reference === null ? "no reference" : `reference <- ${reference}`}; ${splits.train.length} training and ${splits.test.length} test tasks`,
+    recognised: `${promptColumn === "prompt" ? "" : `prompt <- ${promptColumn}; `}${reference === null ? "no reference" : `reference <- ${reference}`}; ${splits.train.length} training and ${splits.test.length} test tasks`,
     tasks: (split) => splits[split],
     draw(split, rng) {
       const task = splits[split][below(rng, splits[split].length)];
@@ -114,7 +120,7 @@ const columnsOf = (rows: readonly PlacedRow[]): Set<string> => new Set(rows.flat
 const sameText = (completion: string, reference: unknown): boolean => completion.trim() === String(reference).trim();
 
 function promptOf(row: PlacedRow["row"], column: string, where: string): string | readonly Message[] {
-  const prompt = row[column];
+  const prompt = valueAt(row, column);
   if (typeof prompt === "string") return prompt;
   if (Array.isArray(prompt) && prompt.length > 0 && prompt.every(isMessage)) return prompt;
   throw new GuerdonError(
@@ -129,7 +135,7 @@ const isMessage = (value: unknown): boolean =>
   typeof value === "object" && value !== null && "role" in value && "content" in value && typeof value.content === "string";
 
 function referenceOf(row: PlacedRow["row"], column: string, where: string): unknown {
-  const reference = row[column];
+  const reference = valueAt(row, column);
   if (reference === undefined || reference === null)
     throw new GuerdonError(
       "input",
