@@ -8,24 +8,14 @@
  *
  * Failures of the held-out third are counted, not shown, unless they are asked for: who has seen them can hold nothing out any more.
  */
-import { createHash } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
-import { resolve } from "node:path";
+import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { extractAnswer } from "../src/rewards/verify/math/extract.ts";
 import { referenceAnswer } from "../src/rewards/verify/math/math-answer.ts";
 import { sameAnswer, type Verdict } from "../src/rewards/verify/math/same-answer.ts";
+import { heldOut as isHeldOut, readPairs, type Pair } from "../test/rewards/math/corpus.ts";
 import { warmSymbolic } from "../src/rewards/verify/math/symbolic.ts";
 
-interface Pair {
-  readonly category: string;
-  /** An answer without prose, or a whole completion. */
-  readonly answer?: string;
-  readonly completion?: string;
-  readonly reference: string;
-  readonly same: boolean;
-  readonly tolerance?: number;
-}
 interface Tally {
   pairs: number;
   right: number;
@@ -35,10 +25,8 @@ interface Tally {
 }
 
 const { values: flags } = parseArgs({ options: { failures: { type: "boolean" }, "held-out-failures": { type: "boolean" }, json: { type: "string" }, cases: { type: "string" } } });
-const root = resolve(import.meta.dirname, "..");
-const pairs = readFileSync(flags.cases ?? resolve(root, "test/rewards/math/corpus.jsonl"), "utf8").trim().split("\n").map((line) => JSON.parse(line) as Pair);
-const heldOut = flags.cases !== undefined ? () => false : ({ category, answer, completion, reference }: Pair): boolean =>
-  createHash("sha256").update(JSON.stringify([category, answer ?? completion, reference])).digest()[0]! % 3 === 0;
+const pairs = readPairs(flags.cases);
+const heldOut = flags.cases === undefined ? isHeldOut : () => false;
 
 async function judge(pair: Pair): Promise<Verdict | null> {
   const answer = pair.completion === undefined ? pair.answer! : extractAnswer(pair.completion)?.answer;

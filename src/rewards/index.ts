@@ -41,3 +41,16 @@ export type { QueryResult, RunQueryOptions, SqlDialect, SqlResultOptions } from 
 export { runQuery, sqlResult } from "./verify/code/sql.ts";
 export type { SameRowsOptions } from "./verify/code/sql-rows.ts";
 export { sameRows } from "./verify/code/sql-rows.ts";
+export type { Extracted, ExtractOptions } from "./verify/math/extract.ts";
+export { extractAnswer } from "./verify/math/extract.ts";
+export type { SameOptions, Stage, Verdict } from "./verify/math/same-answer.ts";
+export { sameAnswer } from "./verify/math/same-answer.ts";
+export type { MathAnswerOptions } from "./verify/math/math-answer.ts";
+export { mathAnswer } from "./verify/math/math-answer.ts";
+export { exactMatch, normalisedMatch, bagMatch, rouge, bleuMatch, chrfMatch, editMatch, embeddingMatch } from "./verify/text/matchers.ts";
+export type { SimilarityOptions, Splitting, WithReferences as WithReferenceTexts } from "./verify/text/matchers.ts";
+export { bagF1, bagJaccard } from "./verify/text/bag.ts";
+export { editDistance, editSimilarity, longestCommonSubsequence } from "./verify/text/distance.ts";
+export { bleu, chrf, rougeL, rougeN, type ChrfOptions, type Overlap } from "./verify/text/overlap.ts";
+export { maxAverageSimilarity, type AverageSimilarity } from "./verify/text/similarity.ts";
+export { normalised } from "./verify/text/tokens.ts";

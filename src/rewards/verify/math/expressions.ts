@@ -54,7 +54,9 @@ function sameConstant(a: Node, b: Node, setting: Setting, tolerance: number | nu
     // Overflow looks like infinity, so only what is written as infinity counts.
     const written = (node: Node): boolean => some(node, (one) => one.kind === "constant" && one.name === "infinity");
     if (written(a) && written(b)) return p === q;
-    return written(a) !== written(b) && (isFinite(x) || isFinite(y)) ? false : null;
+    if (written(a) !== written(b)) return isFinite(x) || isFinite(y) ? false : null;
+    // Too large for a double on one side only is different enough.
+    return isFinite(x) !== isFinite(y) ? false : null;
   }
   const same = sameNumber(x, y);
   // Beside a whole number of more digits than a double has, rounding proves nothing.

@@ -127,8 +127,8 @@ function exactRoot(base: Rational, exponent: Rational): Num | null {
 
 function wholeRoot(value: bigint, degree: bigint): bigint | null {
   if (value < 2n) return value;
-  let x = BigInt(Math.round(Number(value) ** (1 / Number(degree))) || 0);
   if (value >= 1n << 900n) return null;
+  let x = BigInt(Math.round(Number(value) ** (1 / Number(degree))));
   // Newton from the float's guess, which is off by a little where the value has more digits than a float.
   for (let step = 0; step < 60; step++) {
     const next = ((degree - 1n) * x + value / x ** (degree - 1n)) / degree;

@@ -16,6 +16,8 @@ answerJobs<SymbolicJob, SymbolicResult>(
   (job) => work!(job),
   async () => {
     const { ComputeEngine } = await import("@cortex-js/compute-engine");
+    // It reports to the console what it cannot do; the answer says so already.
+    console.error = console.warn = console.log = () => undefined;
     const engine = new ComputeEngine();
     work = ({ answer, reference }) => {
       const [a, b] = [engine.parse(answer), engine.parse(reference)];

@@ -19,12 +19,27 @@ export async function warmSymbolic(): Promise<void> {
   await workers().warm(1);
 }
 
+/** Numbers that keep the library busy for seconds in code that cannot be interrupted: long exponents, factorials and towers of powers. */
+const tower = /\d{4,}\s*!|!\s*!|\d[eE]\+?\d{4,}|\^\s*\{?\s*\d{4,}|\^[^^]{1,12}\^[^^]{1,12}\^|\d\s*\^\s*\{\s*\d+\s*\^/;
+
 /** Asks the symbolic library in a worker, which is killed at the deadline. */
 export async function sameSymbolically(answer: string, reference: string, until: number, signal?: AbortSignal): Promise<Verdict> {
-  const left = until - performance.now();
+  const left = Math.ceil(until - performance.now());
   if (left <= 0) return late;
-  const tooLate = AbortSignal.timeout(Math.ceil(left));
-  const outcome = await workers().run({ answer, reference }, { timeoutMs: Math.ceil(left), signal: signal ? AbortSignal.any([signal, tooLate]) : tooLate });
+  const hopeless = [answer, reference].some((text) => text.length > 400 || tower.test(text));
+  if (hopeless) return { verdict: "cannot say", reason: "undecided", message: "The numbers in them are too large to be compared." };
+  // The pool reports a job that is too late when its worker is gone, for which native code can make it wait. This pair does not.
+  const clock = new AbortController();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const expired = new Promise<{ readonly kind: "timeout" }>((resolve) => {
+    timer = setTimeout(() => {
+      resolve({ kind: "timeout" });
+      clock.abort();
+    }, left);
+  });
+  const options = { timeoutMs: left, signal: signal ? AbortSignal.any([signal, clock.signal]) : clock.signal };
+  const outcome = await Promise.race([workers().run({ answer, reference }, options), expired]);
+  clearTimeout(timer);
   switch (outcome.kind) {
     case "done":
       // What nobody can read is not the answer.
