@@ -35,9 +35,34 @@ export async function loadReward(given: string): Promise<LoadedReward> {
   }
   const module = await loadModule(path);
   const reward = chosen(module, path, name);
-  const content = createHash("sha256").update(readFileSync(path)).digest("hex").slice(0, 16);
-  return { reward, file: path, version: `${reward.version} ${content}` };
+  return { reward, file: path, version: `${reward.version} ${contentOf(path)}` };
 }
+
+/**
+ * All rewards of a file, by the names of their exports, and which of them is meant when none is named: the one after "#", the default
+ * export or the only one; null where that is open. One of Guerdon's own comes alone.
+ *
+ * @throws GuerdonError "input" or "usage" as `loadReward`
+ */
+export async function loadRewards(
+  given: string,
+): Promise<{ readonly rewards: Readonly<Record<string, LoadedReward>>; readonly main: string | null }> {
+  const [path, name] = parted(given);
+  if (path === null) return { rewards: { [given]: await loadReward(given) }, main: given };
+  const module = await loadModule(path);
+  if (name !== null || !Object.values(module).some(isReward)) chosen(module, path, name);
+  const content = contentOf(path);
+  // A reward that is exported twice, as itself and as the default, is one.
+  const exported = Object.entries(module).filter(
+    ([key, value]) =>
+      isReward(value) && (key !== "default" || !Object.entries(module).some(([other, same]) => other !== key && same === value)),
+  ) as [string, Reward<never>][];
+  const rewards = exported.map(([key, reward]) => [key, { reward, file: path, version: `${reward.version} ${content}` }] as const);
+  const isDefault = exported.find(([, reward]) => reward === module["default"])?.[0];
+  return { rewards: Object.fromEntries(rewards), main: name ?? isDefault ?? (rewards.length === 1 ? rewards[0]![0] : null) };
+}
+
+const contentOf = (path: string): string => createHash("sha256").update(readFileSync(path)).digest("hex").slice(0, 16);
 
 /** A file and what it exports, or no file at all. */
 function parted(given: string): [path: string | null, name: string | null] {
