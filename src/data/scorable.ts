@@ -68,6 +68,13 @@ export async function openRows(path: string, { columns, host }: OpenOptions = {}
   };
 }
 
+/** A row to score, of which only the prompt may be missing. */
+export interface ScorableRow {
+  readonly prompt: Row["prompt"] | undefined;
+  readonly completion?: NonNullable<Row["completion"]>;
+  readonly [column: string]: unknown;
+}
+
 /**
  * A function that makes a row to score of a row of recognised data: prompt, completion and reference under these names, all columns beside
  * them under their own. Steps become the completion, joined by empty lines, and the column `steps`; a conversation is scored for its last
@@ -78,7 +85,7 @@ export async function openRows(path: string, { columns, host }: OpenOptions = {}
 export function scorableRow({
   path,
   recognition,
-}: Pick<RecognisedFile, "path" | "recognition">): (row: Readonly<Record<string, unknown>>) => Row {
+}: Pick<RecognisedFile, "path" | "recognition">): (row: Readonly<Record<string, unknown>>) => ScorableRow {
   const { kind, title, mapping, problems, notes, commands } = recognition;
   if (problems.length > 0) throw new GuerdonError("input", `${path}: ${problems.join(". ")}.`);
   if (!commands.includes("score")) {
@@ -88,6 +95,8 @@ export function scorableRow({
       `${path} holds ${title}, and rows to score need a completion.${takers}${notes.map((note) => ` ${note}.`).join("")}`,
     );
   }
+  if (mapping.prompt === undefined && kind !== "conversations")
+    throw new GuerdonError("input", `${path} has no prompt. Say which column holds what was asked: --columns prompt=question.`);
   const own = (row: Readonly<Record<string, unknown>>, role: keyof ColumnMapping): unknown => valueAt(row, mapping[role] ?? role);
   return (row) => {
     const reference = mapping.reference === undefined ? undefined : own(row, "reference");
@@ -98,16 +107,15 @@ export function scorableRow({
     const completion = Array.isArray(steps) ? steps.join("\n\n") : own(row, "completion");
     return {
       ...common,
-      // A row without a prompt is not refused here: only rewards know whether they need one.
-      prompt: isTextOrMessages(prompt) ? prompt : "",
+      prompt: isTextOrMessages(prompt) ? prompt : undefined,
       ...(completion === undefined || completion === null ? {} : { completion: completion as string | readonly Message[] }),
       ...(Array.isArray(steps) ? { steps } : {}),
     };
   };
 }
 
-function conversation(messages: unknown): Pick<Row, "prompt" | "completion"> {
-  if (shapeOf(messages) !== "messages") return { prompt: "" };
+function conversation(messages: unknown): Pick<ScorableRow, "prompt" | "completion"> {
+  if (shapeOf(messages) !== "messages") return { prompt: undefined };
   const list = messages as readonly Message[];
   const last = list.findLastIndex(({ role }) => role === "assistant");
   return last < 0 ? { prompt: list } : { prompt: list.slice(0, last), completion: list.slice(last) };

@@ -49,7 +49,7 @@ export async function* run<T>(
     try {
       const { scores, cached } = signal.aborted
         ? { scores: unit.map(({ index }) => unscorable("aborted", `Scoring was aborted before row ${index + 1}.`)), cached: 0 }
-        : await scoreUnit(reward, unit, calls, cache);
+        : await scoreUsable(reward, unit, calls, cache);
       const done = unit.map(({ row, index, group, item, where }, i) => ({
         row,
         index,
@@ -113,6 +113,20 @@ export async function* run<T>(
     }
     return null;
   }
+}
+
+/** Answers that no reward can use are not shown to it. */
+async function scoreUsable(
+  reward: Reward<never>,
+  unit: readonly Placed<unknown>[],
+  calls: Calls,
+  cache: ScoreCache | null,
+): Promise<{ readonly scores: readonly Score[]; readonly cached: number }> {
+  if (unit.every(({ problem }) => problem === undefined)) return scoreUnit(reward, unit, calls, cache);
+  const usable = unit.filter(({ problem }) => problem === undefined);
+  const { scores, cached } = usable.length > 0 ? await scoreUnit(reward, usable, calls, cache) : { scores: [], cached: 0 };
+  let next = 0;
+  return { scores: unit.map(({ problem }) => (problem === undefined ? scores[next++]! : unscorable("missing-column", problem))), cached };
 }
 
 async function scoreUnit(

@@ -24,13 +24,19 @@ export async function answersOf(reward: Reward<never>, source: RowSource, option
   if (typeof source !== "string") return { answers: fromMemory(source), total: Array.isArray(source) ? source.length : null };
   const file = await openRows(source, options);
   const toRow = scorableRow(file);
+  // An answer to nobody knows what must not be judged as an answer to an empty prompt.
+  const fileAnswer = (item: FileRow, index: number): Placed<FileRow> => {
+    const row = toRow(item.row);
+    if (row.prompt !== undefined) return answerOf(row as Row, index, item, item.where);
+    return { row: { ...row, prompt: "" }, index, group: `row ${index}`, item, where: item.where, problem: '"prompt" is missing.' };
+  };
   async function* answers(): AsyncGenerator<Placed<FileRow>, void, undefined> {
     let index = 0;
-    for await (const item of file.rows()) yield answerOf(toRow(item.row), index++, item, item.where);
+    for await (const item of file.rows()) yield fileAnswer(item, index++);
   }
   await checkColumns(
     reward,
-    file.sample.map((item, index) => answerOf(toRow(item.row), index, item, item.where)),
+    file.sample.map(fileAnswer).filter(({ problem }) => problem === undefined),
     file.columns,
   );
   return { answers: answers(), total: await countRows(source, options.host) };

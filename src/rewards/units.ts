@@ -7,6 +7,8 @@ export interface Placed<T> extends Answer {
   readonly item: T;
   /** For instance "answers.jsonl row 17"; null for rows in memory. */
   readonly where: string | null;
+  /** Why it is unscorable whatever the reward. */
+  readonly problem?: string;
 }
 
 /** Answers to the same prompt have the same group. */

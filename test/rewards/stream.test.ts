@@ -194,6 +194,22 @@ test("a row that lacks what others have is unscorable with its place", async () 
   expect(three!.error!.message).toMatch(/hole\.jsonl row 3 \(line 4\): The reward "exact" cannot use the column "reference": /);
 });
 
+test("an answer to nobody knows what is unscorable, and never one group with others", async () => {
+  const size = reward.group("size", (answers) => answers.map(() => answers.length));
+  const path = file("no-prompt.jsonl", [
+    { prompt: "p", completion: "a" },
+    { completion: "b" },
+    { completion: "c", prompt: null },
+    { prompt: "p", completion: "d" },
+  ]);
+  const scores = await score(size, path);
+  expect(scores.map(({ value: one }) => one)).toEqual([2, null, null, 2]);
+  expect(scores[1]!.error).toEqual({ kind: "missing-column", message: `${path} row 2: "prompt" is missing.` });
+  await expect(score(value, file("none.jsonl", [{ completion: "1" }]))).rejects.toThrow(
+    /none\.jsonl has no prompt\. .*--columns prompt=question/,
+  );
+});
+
 test("minimum coverage also ends a stream: at once where the total is known, else at the end", async () => {
   let calls = 0;
   const poor = reward("poor", ({ text }) => {
