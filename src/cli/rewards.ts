@@ -1,16 +1,15 @@
-import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { GuerdonError } from "../error.ts";
 import type { Reward } from "../rewards/index.ts";
 import { builtInRewards } from "./built-in-rewards.ts";
 import { loadModule } from "./load-module.ts";
+import { sourceDigest } from "./source-digest.ts";
 import { didYouMean } from "./suggest.ts";
 
 export interface LoadedReward {
   readonly reward: Reward<never>;
   /** Null for a reward of Guerdon's own. */
   readonly file: string | null;
-  /** The reward's version and, for one from a file, the file's content: changes whenever its grades may have changed. */
+  /** The reward's version and, for one from a file, that file's text and that of what it imports: changes whenever its grades may have changed. */
   readonly version: string;
 }
 
@@ -35,7 +34,7 @@ export async function loadReward(given: string): Promise<LoadedReward> {
   }
   const module = await loadModule(path);
   const reward = chosen(module, path, name);
-  return { reward, file: path, version: `${reward.version} ${contentOf(path)}` };
+  return { reward, file: path, version: `${reward.version} ${sourceDigest(path)}` };
 }
 
 /**
@@ -51,7 +50,7 @@ export async function loadRewards(
   if (path === null) return { rewards: { [given]: await loadReward(given) }, main: given };
   const module = await loadModule(path);
   if (name !== null || !Object.values(module).some(isReward)) chosen(module, path, name);
-  const content = contentOf(path);
+  const content = sourceDigest(path);
   // A reward that is exported twice, as itself and as the default, is one.
   const exported = Object.entries(module).filter(
     ([key, value]) =>
@@ -61,8 +60,6 @@ export async function loadRewards(
   const isDefault = exported.find(([, reward]) => reward === module["default"])?.[0];
   return { rewards: Object.fromEntries(rewards), main: name ?? isDefault ?? (rewards.length === 1 ? rewards[0]![0] : null) };
 }
-
-const contentOf = (path: string): string => createHash("sha256").update(readFileSync(path)).digest("hex").slice(0, 16);
 
 /** A file and what it exports, or no file at all. */
 function parted(given: string): [path: string | null, name: string | null] {

@@ -188,19 +188,22 @@ describe("guerdon score", () => {
     expect(existsSync(at("poor.jsonl"))).toBe(false);
   });
 
-  test("a cache makes the second time free; a changed reward file is another reward", async () => {
+  test("a cache makes the second time free; a changed reward file, or one that it imports, is another reward", async () => {
     write(
       "counted.ts",
-      `import { appendFileSync } from "node:fs"; import { reward } from "guerdon/rewards";
-      export const counted = reward("counted", ({ text }) => { appendFileSync("calls.txt", text); return 1; });`,
+      `import { appendFileSync } from "node:fs"; import { reward } from "guerdon/rewards"; import { mark } from "./mark.ts";
+      export const counted = reward("counted", ({ text }) => { appendFileSync("calls.txt", text); return mark; });`,
     );
+    write("mark.ts", "export const mark = 1;");
     const words = ["score", "answers.jsonl", "--reward", "counted.ts", "--cache", "kept", "--json"];
     await guerdon(words, root);
     const { out } = await guerdon(words, root);
     expect(JSON.parse(out)).toMatchObject({ cached: 2, scored: 2 });
     expect(readFileSync(at("calls.txt"), "utf8")).toBe("a?");
-    write("counted.ts", readFileSync(at("counted.ts"), "utf8").replace("return 1", "return 2"));
+    write("counted.ts", readFileSync(at("counted.ts"), "utf8").replace("return mark", "return 2 * mark"));
     expect(JSON.parse((await guerdon(words, root)).out)).toMatchObject({ cached: 0, mean: 2 });
+    write("mark.ts", "export const mark = 3;");
+    expect(JSON.parse((await guerdon(words, root)).out)).toMatchObject({ cached: 0, mean: 6 });
   });
 });
 
