@@ -41,6 +41,8 @@ export function browserHost(): Host {
       if (kind === "process") throw new GuerdonError("unsupported", "A browser has no processes of its own: this part needs Node.");
       return pageWorker(module);
     },
+    find: () => Promise.resolve(null),
+    run: (program) => Promise.reject(new GuerdonError("unsupported", `A browser cannot run the program ${program}: this part needs Node.`)),
     stripTypes: () =>
       Promise.reject(new GuerdonError("unsupported", "Types are stripped by Node, and this is a browser: give it JavaScript instead.")),
   };

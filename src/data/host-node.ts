@@ -51,6 +51,8 @@ export async function nodeHost(): Promise<Host> {
     list: async (path) => (await attempt("list", path, () => files.readdir(path))).sort(),
     digest: async (text) => hash("sha256", text, "base64url").slice(0, 32),
     start: async (module, options) => startPeer(module, options),
+    find: async (program) => (await import("./programs-node.ts")).findProgram(program),
+    run: async (program, args, options) => (await import("./programs-node.ts")).runProgram(program, args, options),
     async stripTypes(source) {
       return (await import("node:module")).stripTypeScriptTypes(source);
     },

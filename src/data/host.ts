@@ -29,6 +29,16 @@ export interface Host extends LargeFiles {
    * @throws GuerdonError "unsupported" for a process in a browser; "io" when it cannot be started
    */
   start(module: URL, options: StartOptions): Promise<Peer>;
+  /** Where a program lies on this machine's PATH; null where it does not. */
+  find(program: string): Promise<string | null>;
+  /**
+   * Runs a program of this machine in a new folder that holds the given files and is removed afterwards: without this process's environment
+   * and input, under limits, and without a network or sight of other processes where the system has `unshare`. The program and all that it
+   * started are gone when the promise settles.
+   *
+   * @throws GuerdonError "unsupported" in a browser; "io" when it cannot be started; "interrupted"
+   */
+  run(program: string, args: readonly string[], options: RunOptions): Promise<RunResult>;
   /** TypeScript with its types replaced by spaces. @throws GuerdonError "unsupported" in a browser; SyntaxError for what is no erasable TypeScript */
   stripTypes(source: string): Promise<string>;
 }
@@ -50,6 +60,27 @@ export interface StartOptions {
    * package and the packages named here.
    */
   readonly reads?: readonly string[];
+}
+
+export interface RunOptions {
+  /** Files of the folder in which it runs, by name. */
+  readonly files: Readonly<Record<string, string | Uint8Array>>;
+  readonly timeoutMs: number;
+  readonly memoryMiB: number;
+  /** The most bytes that it may write to its outputs together; the largest file that it may write. */
+  readonly outputLimit: number;
+  /** Names of files that are read back. */
+  readonly keep?: readonly string[];
+  readonly signal?: AbortSignal | undefined;
+}
+export interface RunResult {
+  /** How it ended: by itself, or ended by us because it was too late or wrote too much. */
+  readonly end: "exited" | "timeout" | "output";
+  /** Its exit code; null when a signal ended it. */
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly files: Readonly<Record<string, Uint8Array>>;
 }
 
 /** A module that runs somewhere else. Messages are structured clones. */

@@ -1,5 +1,5 @@
 export type { Message, Row } from "./row.ts";
-export type { Host, Peer, PeerEnd, StartOptions } from "./host.ts";
+export type { Host, Peer, PeerEnd, RunOptions, RunResult, StartOptions } from "./host.ts";
 export { thisHost } from "./host.ts";
 export type { JobOptions, JobOutcome, Pool, PoolOptions } from "./pool.ts";
 export { pool } from "./pool.ts";

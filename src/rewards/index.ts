@@ -54,3 +54,11 @@ export { editDistance, editSimilarity, longestCommonSubsequence } from "./verify
 export { bleu, chrf, rougeL, rougeN, type ChrfOptions, type Overlap } from "./verify/text/overlap.ts";
 export { maxAverageSimilarity, type AverageSimilarity } from "./verify/text/similarity.ts";
 export { normalised } from "./verify/text/tokens.ts";
+export type { EquivalenceOptions, EquivalenceResult, VerilogBenchOptions, VerilogEquivalentOptions } from "./verify/code/verilog.ts";
+export { equivalent, verilogBench, verilogEquivalent } from "./verify/code/verilog.ts";
+export { averagePrecision, ndcg, rankingMatch, reciprocalRank, reordering, reorderingMatch } from "./verify/ranking/ranking.ts";
+export type { RankingOptions, Relevance, Reordering } from "./verify/ranking/ranking.ts";
+export { boxGIoU, boxIoU, detectionPrecision, edgeAgreement, odLength, pointInBox } from "./verify/grounding/boxes.ts";
+export type { Box, LabelledBox, Point } from "./verify/grounding/boxes.ts";
+export { timeIoU, type TimeSpan } from "./verify/grounding/spans.ts";
+export { boxMatch, detectionMatch, pointMatch, screenBox, timeMatch } from "./verify/grounding/rewards.ts";

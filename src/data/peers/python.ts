@@ -41,7 +41,7 @@ interface Node {
 }
 interface Files {
   root: Node;
-  streams: (unknown | null)[];
+  streams: unknown[];
   nameTable: (Node | null)[];
   nextInode: number;
   currentPath: string;
