@@ -24,13 +24,17 @@ interface Tally {
   cannotSay: number;
 }
 
-const { values: flags } = parseArgs({ options: { failures: { type: "boolean" }, "held-out-failures": { type: "boolean" }, json: { type: "string" }, cases: { type: "string" } } });
+const { values: flags } = parseArgs({
+  options: { failures: { type: "boolean" }, "held-out-failures": { type: "boolean" }, json: { type: "string" }, cases: { type: "string" } },
+});
 const pairs = readPairs(flags.cases);
 const heldOut = flags.cases === undefined ? isHeldOut : () => false;
 
 async function judge(pair: Pair): Promise<Verdict | null> {
   const answer = pair.completion === undefined ? pair.answer! : extractAnswer(pair.completion)?.answer;
-  return answer === undefined ? null : sameAnswer(answer, referenceAnswer(pair.reference), pair.tolerance === undefined ? {} : { tolerance: pair.tolerance });
+  return answer === undefined
+    ? null
+    : sameAnswer(answer, referenceAnswer(pair.reference), pair.tolerance === undefined ? {} : { tolerance: pair.tolerance });
 }
 
 const none = (): Tally => ({ pairs: 0, right: 0, falseAccepts: 0, falseRejects: 0, cannotSay: 0 });
@@ -56,7 +60,9 @@ for (const pair of pairs) {
     else if (said === "same") tally.falseAccepts++;
     else tally.falseRejects++;
     if (part === "tuning" ? flags.failures : flags["held-out-failures"])
-      console.error(`${pair.category}: ${pair.answer ?? JSON.stringify(pair.completion!.slice(-300))} ${pair.same ? "is" : "is not"} ${pair.reference.slice(-300)}, but: ${said} (${stage})`);
+      console.error(
+        `${pair.category}: ${pair.answer ?? JSON.stringify(pair.completion!.slice(-300))} ${pair.same ? "is" : "is not"} ${pair.reference.slice(-300)}, but: ${said} (${stage})`,
+      );
   }
 }
 
@@ -75,11 +81,25 @@ const share = ({ right, pairs: all }: Tally): string => (all === 0 ? "-" : `${((
 console.log("category            tuning                      held out");
 console.log("                    pairs right    fa  fr  cs   pairs right    fa  fr  cs");
 const line = (name: string, a: Tally, b: Tally): string =>
-  name.padEnd(20) + [a, b].map((one) => String(one.pairs).padStart(5) + share(one).padStart(9) + [one.falseAccepts, one.falseRejects, one.cannotSay].map((n) => String(n).padStart(4)).join("")).join("  ");
-for (const category of new Set(pairs.map((pair) => pair.category))) console.log(line(category, tallies.tuning.get(category) ?? none(), tallies.heldOut.get(category) ?? none()));
+  name.padEnd(20) +
+  [a, b]
+    .map(
+      (one) =>
+        String(one.pairs).padStart(5) +
+        share(one).padStart(9) +
+        [one.falseAccepts, one.falseRejects, one.cannotSay].map((n) => String(n).padStart(4)).join(""),
+    )
+    .join("  ");
+for (const category of new Set(pairs.map((pair) => pair.category)))
+  console.log(line(category, tallies.tuning.get(category) ?? none(), tallies.heldOut.get(category) ?? none()));
 const totals = { tuning: sum(tallies.tuning), heldOut: sum(tallies.heldOut) };
 console.log(line("all", totals.tuning, totals.heldOut));
-console.log(`fa: false accepts, fr: false rejects, cs: cannot say. ${pairsPerSecond} pairs/s in one thread, slowest pair ${slowest.toFixed(0)} ms. Decided by: ${JSON.stringify(stages)}`);
+console.log(
+  `fa: false accepts, fr: false rejects, cs: cannot say. ${pairsPerSecond} pairs/s in one thread, slowest pair ${slowest.toFixed(0)} ms. Decided by: ${JSON.stringify(stages)}`,
+);
 if (flags.json)
-  writeFileSync(flags.json, `${JSON.stringify({ ...totals, pairsPerSecond, slowestMs: Math.round(slowest), stages, categories: Object.fromEntries([...tallies.tuning].map(([name, tally]) => [name, { tuning: tally, heldOut: tallies.heldOut.get(name) ?? none() }])) }, null, 2)}\n`);
+  writeFileSync(
+    flags.json,
+    `${JSON.stringify({ ...totals, pairsPerSecond, slowestMs: Math.round(slowest), stages, categories: Object.fromEntries([...tallies.tuning].map(([name, tally]) => [name, { tuning: tally, heldOut: tallies.heldOut.get(name) ?? none() }])) }, null, 2)}\n`,
+  );
 process.exit(0);

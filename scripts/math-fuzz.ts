@@ -27,12 +27,21 @@ for (const [i, text] of texts.entries()) {
     const key = verdict.verdict === "cannot say" ? `${verdict.verdict}: ${verdict.reason}` : `${verdict.verdict} (${verdict.stage})`;
     verdicts[key] = (verdicts[key] ?? 0) + 1;
   } catch (cause) {
-    faults.push(`${JSON.stringify(text.slice(0, 200))} against ${JSON.stringify(reference.slice(0, 200))} threw ${cause instanceof Error ? cause.stack : String(cause)}`);
+    faults.push(
+      `${JSON.stringify(text.slice(0, 200))} against ${JSON.stringify(reference.slice(0, 200))} threw ${cause instanceof Error ? cause.stack : String(cause)}`,
+    );
   }
   const ms = performance.now() - start;
   if (ms > slowest.ms) slowest = { ms, text: `${text.slice(0, 120)} against ${reference.slice(0, 120)}` };
-  if (ms > deadlineMs + 250) faults.push(`${JSON.stringify(text.slice(0, 200))} against ${JSON.stringify(reference.slice(0, 200))} took ${ms.toFixed(0)} ms`);
+  if (ms > deadlineMs + 250)
+    faults.push(`${JSON.stringify(text.slice(0, 200))} against ${JSON.stringify(reference.slice(0, 200))} took ${ms.toFixed(0)} ms`);
 }
 for (const fault of faults.slice(0, 20)) console.error(fault);
-console.log(JSON.stringify({ pairs: count, seed, deadlineMs, faults: faults.length, slowestMs: Math.round(slowest.ms), slowest: slowest.text, verdicts }, null, 2));
+console.log(
+  JSON.stringify(
+    { pairs: count, seed, deadlineMs, faults: faults.length, slowestMs: Math.round(slowest.ms), slowest: slowest.text, verdicts },
+    null,
+    2,
+  ),
+);
 process.exit(faults.length > 0 ? 1 : 0);

@@ -21,4 +21,8 @@ export function readPairs(path = resolve(import.meta.dirname, "corpus.jsonl")): 
 
 /** A third of the pairs, by hash, at which nobody looks while tuning. */
 export const heldOut = ({ category, answer, completion, reference }: Pair): boolean =>
-  createHash("sha256").update(JSON.stringify([category, answer ?? completion, reference])).digest()[0]! % 3 === 0;
+  createHash("sha256")
+    .update(JSON.stringify([category, answer ?? completion, reference]))
+    .digest()[0]! %
+    3 ===
+  0;

@@ -17,13 +17,31 @@ export const hostileText: fc.Arbitrary<string> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc
-      .tuple(fc.constantFrom("(", "{", "[", "\\frac{", "\\sqrt{", "2^{", "a_{", "|", "-", "\\{", "\\boxed{", "\\sin ", "\\text{"), fc.integer({ min: 1, max: 900 }), fc.constantFrom("1", "x", ""))
+      .tuple(
+        fc.constantFrom("(", "{", "[", "\\frac{", "\\sqrt{", "2^{", "a_{", "|", "-", "\\{", "\\boxed{", "\\sin ", "\\text{"),
+        fc.integer({ min: 1, max: 900 }),
+        fc.constantFrom("1", "x", ""),
+      )
       .map(([open, depth, core]) => open.repeat(depth) + core + "}".repeat(depth % 3 === 0 ? depth : 0)),
   },
   {
     weight: 1,
     arbitrary: fc
-      .tuple(fc.integer({ min: 0, max: 99_999 }), fc.constantFrom("!", "!!", "^{99999}", "^{9^{9}}", "^{x^{x^{x}}}", "\\binom{99999}{50000}", "\\sum_{k=1}^{99999}\\sum_{j=1}^{99999} k j", "\\prod_{k=1}^{2000} k^{2000}", "9".repeat(1500)), fc.constantFrom("", "!", "+1", "^{0.5}", "/3"))
+      .tuple(
+        fc.integer({ min: 0, max: 99_999 }),
+        fc.constantFrom(
+          "!",
+          "!!",
+          "^{99999}",
+          "^{9^{9}}",
+          "^{x^{x^{x}}}",
+          "\\binom{99999}{50000}",
+          "\\sum_{k=1}^{99999}\\sum_{j=1}^{99999} k j",
+          "\\prod_{k=1}^{2000} k^{2000}",
+          "9".repeat(1500),
+        ),
+        fc.constantFrom("", "!", "+1", "^{0.5}", "/3"),
+      )
       .map((parts) => parts.join("")),
   },
 );

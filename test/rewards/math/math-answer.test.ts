@@ -53,9 +53,12 @@ test.each([
   expect(extractAnswer(text)).toEqual({ answer, from });
 });
 
-test.each([[""], ["   "], ["I do not know what to say here."], ["<think>\\boxed{9}"], ["The answer is not 7."]])("finds no answer in %j", (text) => {
-  expect(extractAnswer(text)).toBeNull();
-});
+test.each([[""], ["   "], ["I do not know what to say here."], ["<think>\\boxed{9}"], ["The answer is not 7."]])(
+  "finds no answer in %j",
+  (text) => {
+    expect(extractAnswer(text)).toBeNull();
+  },
+);
 
 test("only the places that are asked for", () => {
   expect(extractAnswer("The answer is 42.", { places: ["boxed"] })).toBeNull();
@@ -70,7 +73,10 @@ test("a verdict names the stage that decided", async () => {
 
 test("what cannot be said has a reason", async () => {
   expect(await sameAnswer("4", " ")).toMatchObject({ verdict: "cannot say", reason: "no reference" });
-  expect(await sameAnswer("\\int_0^1 x^2\\,dx", "\\frac13", { symbolic: false })).toMatchObject({ verdict: "cannot say", reason: "undecided" });
+  expect(await sameAnswer("\\int_0^1 x^2\\,dx", "\\frac13", { symbolic: false })).toMatchObject({
+    verdict: "cannot say",
+    reason: "undecided",
+  });
   expect(await sameAnswer("4", "x".repeat(3000))).toMatchObject({ verdict: "cannot say", reason: "too long" });
 });
 
@@ -113,7 +119,11 @@ test("as a reward: 1, 0, and null where nobody can say", async () => {
 test("a list of references: any of them, or all", async () => {
   const any = await score(mathAnswer(), [answered("\\boxed{2}", ["2", "3"]), answered("\\boxed{4}", ["2", "3"])]);
   expect(any.map(({ value }) => value)).toEqual([1, 0]);
-  const all = await score(mathAnswer({ references: "all" }), [answered("\\boxed{2}", ["2", "3"]), answered("\\boxed{3, 2}", ["2", "3"]), answered("\\boxed{2, 3, 5}", ["2", "3"])]);
+  const all = await score(mathAnswer({ references: "all" }), [
+    answered("\\boxed{2}", ["2", "3"]),
+    answered("\\boxed{3, 2}", ["2", "3"]),
+    answered("\\boxed{2, 3, 5}", ["2", "3"]),
+  ]);
   expect(all.map(({ value }) => value)).toEqual([0, 1, 0]);
 });
 

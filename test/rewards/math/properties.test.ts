@@ -13,7 +13,11 @@ const same = (answer: string, reference: string): void => expect(verdict(answer,
 
 const small = fc.integer({ min: -99, max: 99 });
 const positive = fc.integer({ min: 1, max: 99 });
-const leaf = fc.oneof(small.map(String), fc.constantFrom("x", "y", "a", "\\pi"), fc.tuple(small, positive).map(([n, d]) => `\\frac{${n}}{${d}}`));
+const leaf = fc.oneof(
+  small.map(String),
+  fc.constantFrom("x", "y", "a", "\\pi"),
+  fc.tuple(small, positive).map(([n, d]) => `\\frac{${n}}{${d}}`),
+);
 /** Well-formed LaTeX expressions, defined almost everywhere. */
 const expression = fc.letrec<{ node: string }>((tie) => ({
   node: fc.oneof(
@@ -31,7 +35,9 @@ const answer = fc.oneof(
   fc.array(value, { minLength: 2, maxLength: 5 }).map((list) => list.join(", ")),
   fc.array(value, { minLength: 1, maxLength: 5 }).map((list) => `\\{${list.join(", ")}\\}`),
   fc.array(value, { minLength: 2, maxLength: 4 }).map((list) => `(${list.join(", ")})`),
-  fc.tuple(fc.constantFrom("(", "["), small, positive, fc.constantFrom(")", "]")).map(([open, low, width, close]) => `${open}${low}, ${low + width}${close}`),
+  fc
+    .tuple(fc.constantFrom("(", "["), small, positive, fc.constantFrom(")", "]"))
+    .map(([open, low, width, close]) => `${open}${low}, ${low + width}${close}`),
   fc.tuple(small, positive).map(([low, width]) => `${low} < x \\le ${low + width}`),
   expression.map((side) => `z = ${side}`),
 );
@@ -125,7 +131,13 @@ test("layout changes no verdict of the corpus", () => {
   for (const pair of readPairs()) {
     if (heldOut(pair) || pair.answer === undefined || /\$|€|£|¥|text/.test(pair.answer)) continue;
     const before = verdict(pair.answer, pair.reference);
-    for (const changed of [`$${pair.answer}$`, ` ${pair.answer} `, `\\boxed{${pair.answer}}`, `\\displaystyle ${pair.answer}`, `\\(${pair.answer}\\)`])
+    for (const changed of [
+      `$${pair.answer}$`,
+      ` ${pair.answer} `,
+      `\\boxed{${pair.answer}}`,
+      `\\displaystyle ${pair.answer}`,
+      `\\(${pair.answer}\\)`,
+    ])
       expect(verdict(changed, pair.reference), `${changed}  |  ${pair.reference}`).toBe(before);
   }
 });

@@ -1,17 +1,119 @@
 /** Characters that have a LaTeX or ASCII spelling; everything after this step knows one spelling only. */
 const spellings: Readonly<Record<string, string>> = {
-  "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "﹣": "-", "－": "-", "＋": "+", "×": "\\times ", "✕": "\\times ", "÷": "\\div ", "·": "\\cdot ", "⋅": "\\cdot ",
-  "∙": "\\cdot ", "∗": "*", "⁄": "/", "∕": "/", "π": "\\pi ", "∞": "\\infty ", "√": "\\sqrt ", "∛": "\\sqrt[3]", "≤": "\\le ", "≥": "\\ge ", "⩽": "\\le ", "⩾": "\\ge ",
-  "≦": "\\le ", "≧": "\\ge ", "≠": "\\ne ", "≈": "\\approx ", "≡": "\\equiv ", "∈": "\\in ", "∪": "\\cup ", "∩": "\\cap ", "∅": "\\emptyset ", "Ø": "\\emptyset ", "±": "\\pm ",
-  "∓": "\\mp ", "°": "^\\circ ", "º": "^\\circ ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "，": ",", "；": ";", "：": ":", "（": "(", "）": ")", "［": "[", "］": "]",
-  "｛": "{", "｝": "}", "＝": "=", "＜": "<", "＞": ">", "％": "\\%", "﹪": "\\%", "ℝ": "\\mathbb{R}", "ℤ": "\\mathbb{Z}", "ℕ": "\\mathbb{N}", "ℚ": "\\mathbb{Q}", "ℂ": "\\mathbb{C}",
-  "⟨": "\\langle ", "⟩": "\\rangle ", "〈": "\\langle ", "〉": "\\rangle ", "⌊": "\\lfloor ", "⌋": "\\rfloor ", "⌈": "\\lceil ", "⌉": "\\rceil ", "∖": "\\setminus ", "∧": "\\land ",
-  "∨": "\\lor ", "∑": "\\sum ", "∏": "\\prod ", "∫": "\\int ", "∠": "\\angle ", "…": "\\ldots ", "⋯": "\\ldots ", "∣": "|", "‖": "\\|", "→": "\\to ", "⇒": "\\Rightarrow ",
-  "½": "\\frac12 ", "⅓": "\\frac13 ", "⅔": "\\frac23 ", "¼": "\\frac14 ", "¾": "\\frac34 ", "⅕": "\\frac15 ", "⅖": "\\frac25 ", "⅗": "\\frac35 ", "⅘": "\\frac45 ", "⅙": "\\frac16 ",
-  "⅚": "\\frac56 ", "⅛": "\\frac18 ", "⅜": "\\frac38 ", "⅝": "\\frac58 ", "⅞": "\\frac78 ", "⅑": "\\frac19 ",
-  "\u00a0": " ", "\u2009": " ", "\u200a": " ", "\u202f": " ", "\u2002": " ", "\u2003": " ", "\u3000": " ", "\u200b": "", "\u2061": "", "\u2062": "", "\ufeff": "",
+  "−": "-",
+  "–": "-",
+  "—": "-",
+  "‐": "-",
+  "‑": "-",
+  "﹣": "-",
+  "－": "-",
+  "＋": "+",
+  "×": "\\times ",
+  "✕": "\\times ",
+  "÷": "\\div ",
+  "·": "\\cdot ",
+  "⋅": "\\cdot ",
+  "∙": "\\cdot ",
+  "∗": "*",
+  "⁄": "/",
+  "∕": "/",
+  π: "\\pi ",
+  "∞": "\\infty ",
+  "√": "\\sqrt ",
+  "∛": "\\sqrt[3]",
+  "≤": "\\le ",
+  "≥": "\\ge ",
+  "⩽": "\\le ",
+  "⩾": "\\ge ",
+  "≦": "\\le ",
+  "≧": "\\ge ",
+  "≠": "\\ne ",
+  "≈": "\\approx ",
+  "≡": "\\equiv ",
+  "∈": "\\in ",
+  "∪": "\\cup ",
+  "∩": "\\cap ",
+  "∅": "\\emptyset ",
+  Ø: "\\emptyset ",
+  "±": "\\pm ",
+  "∓": "\\mp ",
+  "°": "^\\circ ",
+  º: "^\\circ ",
+  "′": "'",
+  "’": "'",
+  "‘": "'",
+  "“": '"',
+  "”": '"',
+  "，": ",",
+  "；": ";",
+  "：": ":",
+  "（": "(",
+  "）": ")",
+  "［": "[",
+  "］": "]",
+  "｛": "{",
+  "｝": "}",
+  "＝": "=",
+  "＜": "<",
+  "＞": ">",
+  "％": "\\%",
+  "﹪": "\\%",
+  ℝ: "\\mathbb{R}",
+  ℤ: "\\mathbb{Z}",
+  ℕ: "\\mathbb{N}",
+  ℚ: "\\mathbb{Q}",
+  ℂ: "\\mathbb{C}",
+  "⟨": "\\langle ",
+  "⟩": "\\rangle ",
+  "〈": "\\langle ",
+  "〉": "\\rangle ",
+  "⌊": "\\lfloor ",
+  "⌋": "\\rfloor ",
+  "⌈": "\\lceil ",
+  "⌉": "\\rceil ",
+  "∖": "\\setminus ",
+  "∧": "\\land ",
+  "∨": "\\lor ",
+  "∑": "\\sum ",
+  "∏": "\\prod ",
+  "∫": "\\int ",
+  "∠": "\\angle ",
+  "…": "\\ldots ",
+  "⋯": "\\ldots ",
+  "∣": "|",
+  "‖": "\\|",
+  "→": "\\to ",
+  "⇒": "\\Rightarrow ",
+  "½": "\\frac12 ",
+  "⅓": "\\frac13 ",
+  "⅔": "\\frac23 ",
+  "¼": "\\frac14 ",
+  "¾": "\\frac34 ",
+  "⅕": "\\frac15 ",
+  "⅖": "\\frac25 ",
+  "⅗": "\\frac35 ",
+  "⅘": "\\frac45 ",
+  "⅙": "\\frac16 ",
+  "⅚": "\\frac56 ",
+  "⅛": "\\frac18 ",
+  "⅜": "\\frac38 ",
+  "⅝": "\\frac58 ",
+  "⅞": "\\frac78 ",
+  "⅑": "\\frac19 ",
+  "\u00a0": " ",
+  "\u2009": " ",
+  "\u200a": " ",
+  "\u202f": " ",
+  "\u2002": " ",
+  "\u2003": " ",
+  "\u3000": " ",
+  "\u200b": "",
+  "\u2061": "",
+  "\u2062": "",
+  "\ufeff": "",
 };
-const greek = "αalpha βbeta γgamma δdelta εepsilon ζzeta ηeta θtheta ικappa κkappa λlambda μmu νnu ξxi ρrho σsigma τtau φphi ϕphi χchi ψpsi ωomega ΓGamma ΔDelta ΘTheta ΛLambda ΣSigma ΦPhi ΨPsi ΩOmega";
+const greek =
+  "αalpha βbeta γgamma δdelta εepsilon ζzeta ηeta θtheta ικappa κkappa λlambda μmu νnu ξxi ρrho σsigma τtau φphi ϕphi χchi ψpsi ωomega ΓGamma ΔDelta ΘTheta ΛLambda ΣSigma ΦPhi ΨPsi ΩOmega";
 const greekNames = new Map(greek.split(" ").map((pair) => [pair[0]!, `\\${pair.slice(1)} `]));
 const superscripts = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ";
 const subscripts = "₀₁₂₃₄₅₆₇₈₉";
@@ -19,7 +121,8 @@ const subscripts = "₀₁₂₃₄₅₆₇₈₉";
 /** Commands that only change the look. */
 const looks =
   /\\(?:left|right|middle|[bB]igg?[lr]?|displaystyle|textstyle|scriptstyle|scriptscriptstyle|limits|nolimits|mathstrut|strut|hfill|centering|newline|nonumber|rm|bf|it|tt|sf|cal|Large|large|small|huge)(?![a-zA-Z])\.?/g;
-const spaces = /(?<!\\)\\(?:quad|qquad|enspace|enskip|thinspace|medspace|thickspace|negthinspace|hspace\*?\{[^{}]*\}|phantom\{[^{}]*\}|vphantom\{[^{}]*\}|hphantom\{[^{}]*\}|[,;:> ])|~/g;
+const spaces =
+  /(?<!\\)\\(?:quad|qquad|enspace|enskip|thinspace|medspace|thickspace|negthinspace|hspace\*?\{[^{}]*\}|phantom\{[^{}]*\}|vphantom\{[^{}]*\}|hphantom\{[^{}]*\}|[,;:> ])|~/g;
 
 /**
  * One spelling for what looks the same: LaTeX's spacing and sizing commands, maths delimiters, Unicode signs, superscripts and fractions.
@@ -34,7 +137,12 @@ export function clean(source: string): string {
   // A dollar that is money, not a delimiter of maths, keeps its backslash.
   text = delimiters(text);
   if (text.includes("\\") || text.includes("~")) {
-    text = text.replace(/\\right\s*\.|\\left\s*\./g, " ").replace(looks, " ").replace(/,\s*\\!\s*(?=\d)/g, "{,}").replace(/\\!/g, "").replace(spaces, " ");
+    text = text
+      .replace(/\\right\s*\.|\\left\s*\./g, " ")
+      .replace(looks, " ")
+      .replace(/,\s*\\!\s*(?=\d)/g, "{,}")
+      .replace(/\\!/g, "")
+      .replace(spaces, " ");
     text = text.replace(/(\d)\s*\{\s*,\s*\}\s*(?=\d)/g, "$1{,}");
   } else text = text.replace(/(\d)\s*\{\s*,\s*\}\s*(?=\d)/g, "$1{,}");
   return text.replace(/(?<=[\d)\]])(and|or)(?=[A-Z(\d\\[])/g, " $1 ").trim();
@@ -89,7 +197,10 @@ export function braced(text: string, open: number): { content: string; end: numb
 /** Words as they are compared: without markup, case, accents of layout and outer punctuation. */
 export function plainWords(text: string): string {
   return text
-    .replace(/\\(?:text|textbf|textit|textrm|textsf|texttt|mathrm|mathbf|mathit|mathsf|operatorname|mbox|emph|underline|boxed|fbox)\s*(?=\{)/g, "")
+    .replace(
+      /\\(?:text|textbf|textit|textrm|textsf|texttt|mathrm|mathbf|mathit|mathsf|operatorname|mbox|emph|underline|boxed|fbox)\s*(?=\{)/g,
+      "",
+    )
     .replace(/\\[,;:! ]|[~${}*`"]/g, " ")
     .replace(/\\([%$&#_])/g, "$1")
     .toLowerCase()

@@ -45,13 +45,28 @@ function plain(node: Node): Node {
   let one = node;
   if (one.kind === "list") {
     // Where the numbers come from is no answer of its own: "x = pi/4 + k pi, k in Z".
-    const items = one.items.filter((item) => !(item.kind === "relation" && item.signs.length === 1 && item.signs[0] === "in" && item.parts[1]!.kind === "domain" && item.parts[1]!.name !== "empty"));
+    const items = one.items.filter(
+      (item) =>
+        !(
+          item.kind === "relation" &&
+          item.signs.length === 1 &&
+          item.signs[0] === "in" &&
+          item.parts[1]!.kind === "domain" &&
+          item.parts[1]!.name !== "empty"
+        ),
+    );
     if (items.length > 0 && items.length < one.items.length) one = items.length === 1 ? items[0]! : { ...one, items };
   }
   if (one.kind === "relation") {
     if (one.signs.length === 1 && one.signs[0] === "in") return plain(one.parts[1]!);
     if (one.signs.length === 1 && one.signs[0] === "equiv" && one.parts[1]!.kind === "residue") return one.parts[1]!;
-    if (one.signs.length === 1 && one.signs[0] === "=" && one.parts[0]!.kind !== "symbol" && one.parts[1]!.kind === "symbol" && symbols(one.parts[0]!).length === 0)
+    if (
+      one.signs.length === 1 &&
+      one.signs[0] === "=" &&
+      one.parts[0]!.kind !== "symbol" &&
+      one.parts[1]!.kind === "symbol" &&
+      symbols(one.parts[0]!).length === 0
+    )
       one = { ...one, parts: [one.parts[1]!, one.parts[0]!] };
   }
   const spread = plusMinus(one);
@@ -75,7 +90,8 @@ function plusMinus(node: Node): Node[] {
 
 // --- equations
 
-const isEquation = (node: Node): node is Relation => node.kind === "relation" && node.signs.every((sign) => sign === "=" || sign === "approx" || sign === "equiv");
+const isEquation = (node: Node): node is Relation =>
+  node.kind === "relation" && node.signs.every((sign) => sign === "=" || sign === "approx" || sign === "equiv");
 
 /** A name, not a statement: x, f(x), |AB|, angle ABC, S_1 : S_2, (x, y). */
 function isName(node: Node): boolean {
@@ -85,7 +101,10 @@ function isName(node: Node): boolean {
     case "constant":
       return node.name === "e" || node.name === "i";
     case "call":
-      return !/^(?:root|factorial|binomial|sin|cos|tan|ln|log|exp)$/.test(node.name) && node.arguments.every((one) => isName(one) || one.kind === "number");
+      return (
+        !/^(?:root|factorial|binomial|sin|cos|tan|ln|log|exp)$/.test(node.name) &&
+        node.arguments.every((one) => isName(one) || one.kind === "number")
+      );
     case "multiply":
       return node.factors.every(isName);
     case "divide":
@@ -108,9 +127,13 @@ function given(node: Relation): { name: Node; value: Node; approximate: Node | n
   const exact = node.parts.filter((_, i) => i === 0 || node.signs[i - 1] !== "approx");
   const [name, value] = [node.parts[0]!, exact.length > 1 ? exact.at(-1)! : node.parts.at(-1)!];
   const approximate = node.signs.includes("approx") && exact.length > 1 ? node.parts.at(-1)! : null;
+  // 1/6 = 0.1666 approximately says 1/6.
+  if (exact.length === 1 && node.parts.length === 2 && symbols(name).length === 0)
+    return { name, value: name, approximate: node.parts[1]! };
   if (isName(name)) {
     const own = symbols(name);
-    const again = node.parts.length === 2 && name.kind !== "call" && name.kind !== "multiply" && symbols(value).some((symbol) => own.includes(symbol));
+    const again =
+      node.parts.length === 2 && name.kind !== "call" && name.kind !== "multiply" && symbols(value).some((symbol) => own.includes(symbol));
     return again ? null : { name, value, approximate };
   }
   // 3 + 4 = 7 says 7.
@@ -124,7 +147,8 @@ function sameEquations(a: Relation, b: Relation, how: Comparison): Truth {
   const [x, y] = [given(a), given(b)];
   if (x && y) {
     const values = sameGiven(x, y, how);
-    if (sameNames(x.name, y.name, how)) return values !== false || a.parts.length > 2 || !isExpression(difference(a)) ? values : equationsByForm(a, b, how);
+    if (sameNames(x.name, y.name, how))
+      return values !== false || a.parts.length > 2 || !isExpression(difference(a)) ? values : equationsByForm(a, b, how);
     if (!isSolved(x.name, y.name)) return values === true ? true : equationsByForm(a, b, how);
   }
   return equationsByForm(a, b, how);
@@ -166,7 +190,12 @@ const compareLists = (a: readonly Node[], b: readonly Node[], how: Comparison): 
 function againstEquation(equation: Relation, other: Node, how: Comparison, equationIsReference: boolean): Truth {
   const says = given(equation);
   if (says === null) return false;
-  if (isSeveral(other) && says.value.kind !== "set" && says.value.kind !== "list" && !some(says.value, (one) => one.kind === "plus-minus")) {
+  if (
+    isSeveral(other) &&
+    says.value.kind !== "set" &&
+    says.value.kind !== "list" &&
+    !some(says.value, (one) => one.kind === "plus-minus")
+  ) {
     const items = elements(other);
     return items.length === 1 && compare(equation, items[0]!, how) === true;
   }
@@ -182,7 +211,8 @@ const inequalities = new Set(["<", ">", "<=", ">=", "!="]);
 function isSetStatement(node: Node): boolean {
   if (node.kind === "relation") return node.signs.some((sign) => inequalities.has(sign));
   if (node.kind === "list") return node.items.every((item) => item.kind === "relation" && isSetStatement(item));
-  if (node.kind === "tuple") return node.items.length === 2 && (node.open === "]" || node.close === "[" || (node.open === "[") !== (node.close === "]"));
+  if (node.kind === "tuple")
+    return node.items.length === 2 && (node.open === "]" || node.close === "[" || (node.open === "[") !== (node.close === "]"));
   return node.kind === "union" || node.kind === "intersection" || node.kind === "difference" || node.kind === "domain";
 }
 
@@ -200,13 +230,17 @@ function sameSets(a: Node, b: Node, how: Comparison): Truth {
   const [parts, others] = [operands(x), operands(y)];
   if (x.kind === y.kind && x.kind !== "difference" && parts.length > 1) return sameElements(parts, others, how);
   if (x.kind === "difference" && y.kind === "difference") return all([compare(x.left, y.left, how), compare(x.right, y.right, how)]);
-  return x.kind === y.kind || (left === null && right === null && symbols(x).length + symbols(y).length > 0 && x.kind !== "tuple" && y.kind !== "tuple") ? null : false;
+  return x.kind === y.kind ||
+    (left === null && right === null && symbols(x).length + symbols(y).length > 0 && x.kind !== "tuple" && y.kind !== "tuple")
+    ? null
+    : false;
 }
 
 /** One number or expression, which is no set; a set of one counts as a set. */
 const isLone = (node: Node): boolean => isExpression(node) || isEquation(node) || node.kind === "matrix";
 const isRelations = (node: Node): boolean => node.kind === "list" && node.items.every((item) => item.kind === "relation");
-const operands = (node: Node): Node[] => (node.kind === "union" || node.kind === "intersection" ? [...operands(node.left), ...operands(node.right)] : [node]);
+const operands = (node: Node): Node[] =>
+  node.kind === "union" || node.kind === "intersection" ? [...operands(node.left), ...operands(node.right)] : [node];
 
 function asUnion(node: Node): Node {
   if (node.kind !== "list") return node;
@@ -232,13 +266,24 @@ function holdsExactlyIn(node: Node, set: NonNullable<ReturnType<typeof realSet>>
 function sameRelations(a: Relation, b: Relation, how: Comparison): Truth {
   const names = [...new Set([...symbols(a), ...symbols(b)])];
   if (symbols(a).join() !== symbols(b).join()) return false;
-  const strict = (node: Relation): string => node.signs.map((sign) => (sign === "<" || sign === ">" ? "strict" : sign === "<=" || sign === ">=" ? "loose" : sign)).sort().join();
+  const strict = (node: Relation): string =>
+    node.signs
+      .map((sign) => (sign === "<" || sign === ">" ? "strict" : sign === "<=" || sign === ">=" ? "loose" : sign))
+      .sort()
+      .join();
   if (names.length > 1 && strict(a) !== strict(b)) return false;
   if (names.length === 0 || names.length > 4) return null;
   const points = trialPoints(null);
   let held = 0;
   for (let round = 0; round < 160; round++) {
-    const values = new Map(names.map((name, i): [string, Num] => [name, names.length === 1 ? points[round % points.length]! : fraction(BigInt(((round * (31 + 17 * i) + i * 7) % 121) - 60), BigInt(3 + ((round + i) % 4)))]));
+    const values = new Map(
+      names.map((name, i): [string, Num] => [
+        name,
+        names.length === 1
+          ? points[round % points.length]!
+          : fraction(BigInt(((round * (31 + 17 * i) + i * 7) % 121) - 60), BigInt(3 + ((round + i) % 4))),
+      ]),
+    );
     const setting = { ...how.setting, values };
     const [p, q] = [holds(a, setting), holds(b, setting)];
     if (p !== q) return false;
@@ -254,14 +299,25 @@ const isSeveral = (node: Node): node is Node & { kind: "list" | "set" } => node.
 /** The answers in a list or set, with each plus-minus counted as two. */
 function elements(node: Node): Node[] {
   if (!isSeveral(node)) return plusMinus(node);
-  return node.items.flatMap((item) => (item.kind === "list" && !isRecord(item) ? elements(item) : plusMinus(item))).flatMap((item) => (item.kind === "relation" && isEquation(item) && item.parts.length === 2 && isSeveral(item.parts[1]!) ? item.parts[1]!.items : [item]));
+  return node.items
+    .flatMap((item) => (item.kind === "list" && !isRecord(item) ? elements(item) : plusMinus(item)))
+    .flatMap((item) =>
+      item.kind === "relation" && isEquation(item) && item.parts.length === 2 && isSeveral(item.parts[1]!) ? item.parts[1]!.items : [item],
+    );
 }
 
 /** Equations for different names: x = 3, y = 4. */
 function isRecord(node: Node): node is Node & { kind: "list" } & { readonly items: readonly Relation[] } {
   if (node.kind !== "list" || node.items.length < 2 || !node.items.every(isEquation)) return false;
-  const names = (node.items as Relation[]).map((item) => (item.parts[0]!.kind === "symbol" ? item.parts[0]!.name : JSON.stringify(item.parts[0]!, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value))));
-  return new Set(names).size === names.length && (new Set(names.map(baseName)).size === names.length || names.every((name) => name.includes("_")));
+  const names = (node.items as Relation[]).map((item) =>
+    item.parts[0]!.kind === "symbol"
+      ? item.parts[0]!.name
+      : JSON.stringify(item.parts[0]!, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value)),
+  );
+  return (
+    new Set(names).size === names.length &&
+    (new Set(names.map(baseName)).size === names.length || names.every((name) => name.includes("_")))
+  );
 }
 
 function sameSeveral(a: Node, b: Node, how: Comparison): Truth {
@@ -278,7 +334,9 @@ function sameSeveral(a: Node, b: Node, how: Comparison): Truth {
     const items = elements(other);
     // Values in the order of the names; in any order where the names only count: x_1, x_2.
     if (other.kind === "list" && other.join !== "or" && compareLists(values, items, how) === true) return true;
-    const counted = record.items.every((item) => item.parts[0]!.kind === "symbol" && /_\d+$/.test(item.parts[0]!.name)) && new Set(record.items.map((item) => baseName((item.parts[0] as { name: string }).name))).size === 1;
+    const counted =
+      record.items.every((item) => item.parts[0]!.kind === "symbol" && /_\d+$/.test(item.parts[0]!.name)) &&
+      new Set(record.items.map((item) => baseName((item.parts[0] as { name: string }).name))).size === 1;
     return counted || other.kind === "set" ? sameElements(values, items, how) : false;
   }
   if (a.kind === "tuple" || b.kind === "tuple") {
@@ -297,7 +355,9 @@ function sameSeveral(a: Node, b: Node, how: Comparison): Truth {
 function sameElements(a: readonly Node[], b: readonly Node[], how: Comparison): Truth {
   if (a.length > 200 || b.length > 200) return a.length === b.length ? null : false;
   const [x, y] = [a.map(valueOf), b.map(valueOf)];
-  const table = x.map((one, i) => y.map((other, j) => (named(a[i]!) && named(b[j]!) ? compare(a[i]!, b[j]!, how) : compare(one, other, how))));
+  const table = x.map((one, i) =>
+    y.map((other, j) => (named(a[i]!) && named(b[j]!) ? compare(a[i]!, b[j]!, how) : compare(one, other, how))),
+  );
   const found = (truths: readonly Truth[]): Truth => (truths.includes(true) ? true : truths.includes(null) ? null : false);
   return all([...table.map(found), ...y.map((_, j) => found(table.map((row) => row[j]!)))]);
 }
@@ -333,7 +393,9 @@ function matrix(node: Node): Matrix | null {
       return scaled(matrix(node.value), { kind: "number", value: whole(-1), decimals: null });
     case "divide": {
       const inner = matrix(node.left);
-      return inner && { kind: "matrix", rows: inner.rows.map((row) => row.map((left): Node => ({ kind: "divide", left, right: node.right }))) };
+      return (
+        inner && { kind: "matrix", rows: inner.rows.map((row) => row.map((left): Node => ({ kind: "divide", left, right: node.right }))) }
+      );
     }
     case "multiply": {
       const [inner, rest] = [node.factors.map(matrix), node.factors.filter((factor) => matrix(factor) === null)];
@@ -359,7 +421,15 @@ const plus = (a: Matrix, b: Matrix): Matrix | null =>
 const times = (a: Matrix, b: Matrix): Matrix | null =>
   a.rows[0]!.length !== b.rows.length || a.rows.length * b.rows[0]!.length > 100
     ? null
-    : { kind: "matrix", rows: a.rows.map((row) => b.rows[0]!.map((_, j): Node => ({ kind: "add", terms: row.map((cell, k): Node => ({ kind: "multiply", factors: [cell, b.rows[k]![j]!] })) }))) };
+    : {
+        kind: "matrix",
+        rows: a.rows.map((row) =>
+          b.rows[0]!.map((_, j): Node => ({
+            kind: "add",
+            terms: row.map((cell, k): Node => ({ kind: "multiply", factors: [cell, b.rows[k]![j]!] })),
+          })),
+        ),
+      };
 
 const scaled = (node: Matrix | null, factor: Node): Matrix | null =>
   node && { kind: "matrix", rows: node.rows.map((row) => row.map((cell): Node => ({ kind: "multiply", factors: [factor, cell] }))) };
@@ -379,7 +449,8 @@ function sameMatrices(a: Node, b: Node, how: Comparison): Truth {
     return only.length === 1 && only[0]!.length === 1 && isExpression(other) ? compare(only[0]![0]!, other, how) : false;
   }
   // A tuple is a vector, lying or standing.
-  const flat = (a.kind === "tuple" || b.kind === "tuple") && [x, y].every((rows) => rows.length === 1 || rows.every((row) => row.length === 1));
+  const flat =
+    (a.kind === "tuple" || b.kind === "tuple") && [x, y].every((rows) => rows.length === 1 || rows.every((row) => row.length === 1));
   if (!flat && (x.length !== y.length || x[0]!.length !== y[0]!.length)) return false;
   return compareLists(x.flat(), y.flat(), how);
 }
@@ -411,14 +482,16 @@ function sameQuantities(a: Node, b: Node, how: Comparison): Truth {
   if (a.kind === "based" || b.kind === "based") {
     if (a.kind === "based" && b.kind === "based") return sameExpression(a, b, how.setting, null);
     const [based, other] = (a.kind === "based" ? [a, b] : [b, a]) as [Node & { kind: "based" }, Node];
-    if (/^\d+$/.test(based.digits) && compare({ kind: "number", value: whole(BigInt(based.digits)), decimals: null }, other, how) === true) return true;
+    if (/^\d+$/.test(based.digits) && compare({ kind: "number", value: whole(BigInt(based.digits)), decimals: null }, other, how) === true)
+      return true;
   }
   if (!isExpression(a) || !isExpression(b)) return isExpression(a) === isExpression(b) ? null : false;
   return sameExpression(a, b, how.setting, how.tolerance);
 }
 
 function sameResidues(a: Node, b: Node, how: Comparison): Truth {
-  if (a.kind !== "residue" || b.kind !== "residue") return compare(a.kind === "residue" ? a.value : a, b.kind === "residue" ? b.value : b, how);
+  if (a.kind !== "residue" || b.kind !== "residue")
+    return compare(a.kind === "residue" ? a.value : a, b.kind === "residue" ? b.value : b, how);
   const modulus = compare(a.modulus, b.modulus, how);
   if (modulus !== true) return modulus;
   const rest = divide(add(evaluate(a.value, how.setting), negate(evaluate(b.value, how.setting))), evaluate(a.modulus, how.setting));
@@ -429,7 +502,8 @@ function sameUnits(a: Node, b: Node, how: Comparison): Truth {
   if (a.kind !== "quantity" || b.kind !== "quantity") {
     const [quantity, other] = (a.kind === "quantity" ? [a, b] : [b, a]) as [Node & { kind: "quantity" }, Node];
     // Radians are numbers, degrees are not: 30 degrees is not 30 radians.
-    if (other.kind === "degrees") return measure(quantity.unit)?.dimensions === "angle^1" ? sameExpression(quantity.value, other, how.setting, how.tolerance) : false;
+    if (other.kind === "degrees")
+      return measure(quantity.unit)?.dimensions === "angle^1" ? sameExpression(quantity.value, other, how.setting, how.tolerance) : false;
     return a.kind === "quantity" ? compare(a.value, b, how) : compare(a, (b as Node & { kind: "quantity" }).value, how);
   }
   const [x, y] = [measure(a.unit), measure(b.unit)];
@@ -446,5 +520,16 @@ function sameRatios(a: readonly Node[], b: readonly Node[], how: Comparison): Tr
   const values = (nodes: readonly Node[]): Num[] => nodes.map((node) => evaluate(node, how.setting));
   // With a zero it is a time of day or a score, not a proportion.
   if ([...values(a), ...values(b)].some((value) => isFinite(value) && isZero(value))) return compareLists(a, b, how);
-  return all(a.slice(1).map((one, i) => sameExpression({ kind: "divide", left: one, right: a[0]! }, { kind: "divide", left: b[i + 1]!, right: b[0]! }, how.setting, how.tolerance)));
+  return all(
+    a
+      .slice(1)
+      .map((one, i) =>
+        sameExpression(
+          { kind: "divide", left: one, right: a[0]! },
+          { kind: "divide", left: b[i + 1]!, right: b[0]! },
+          how.setting,
+          how.tolerance,
+        ),
+      ),
+  );
 }

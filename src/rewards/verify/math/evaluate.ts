@@ -1,6 +1,26 @@
 import type { Node } from "./node.ts";
 import {
-  absolute, add, divide, exponential, float, fraction, isExact, isReal, isZero, logarithm, multiply, negate, power, real, round, signOf, toFloat, undefinedNumber, whole, type Num, type Rational,
+  absolute,
+  add,
+  divide,
+  exponential,
+  float,
+  fraction,
+  isExact,
+  isReal,
+  isZero,
+  logarithm,
+  multiply,
+  negate,
+  power,
+  real,
+  round,
+  signOf,
+  toFloat,
+  undefinedNumber,
+  whole,
+  type Num,
+  type Rational,
 } from "./number.ts";
 
 /** What is assumed while a value is computed. */
@@ -112,7 +132,8 @@ function gamma(x: number): Num {
     return sine === 0 ? undefinedNumber : divide(float(Math.PI / sine), rest);
   }
   const c = [
-    0.99999999999980993, 676.5203681218851, -1259.1392167224028, 771.32342877765313, -176.61502916214059, 12.507343278686905, -0.13857109526572012, 9.9843695780195716e-6, 1.5056327351493116e-7,
+    0.99999999999980993, 676.5203681218851, -1259.1392167224028, 771.32342877765313, -176.61502916214059, 12.507343278686905,
+    -0.13857109526572012, 9.9843695780195716e-6, 1.5056327351493116e-7,
   ];
   let sum = c[0]!;
   for (let i = 1; i < 9; i++) sum += c[i]! / (x - 1 + i);
@@ -135,14 +156,32 @@ function binomial(a: Num, b: Num): Num {
 }
 
 const real1: Readonly<Record<string, (x: number) => number>> = {
-  arcsin: Math.asin, arccos: Math.acos, arctan: Math.atan, sinh: Math.sinh, cosh: Math.cosh, tanh: Math.tanh, arcsinh: Math.asinh, arccosh: Math.acosh, arctanh: Math.atanh,
-  arccot: (x) => Math.PI / 2 - Math.atan(x), arcsec: (x) => Math.acos(1 / x), arccsc: (x) => Math.asin(1 / x),
-  sech: (x) => 1 / Math.cosh(x), csch: (x) => 1 / Math.sinh(x), coth: (x) => 1 / Math.tanh(x),
+  arcsin: Math.asin,
+  arccos: Math.acos,
+  arctan: Math.atan,
+  sinh: Math.sinh,
+  cosh: Math.cosh,
+  tanh: Math.tanh,
+  arcsinh: Math.asinh,
+  arccosh: Math.acosh,
+  arctanh: Math.atanh,
+  arccot: (x) => Math.PI / 2 - Math.atan(x),
+  arcsec: (x) => Math.acos(1 / x),
+  arccsc: (x) => Math.asin(1 / x),
+  sech: (x) => 1 / Math.cosh(x),
+  csch: (x) => 1 / Math.sinh(x),
+  coth: (x) => 1 / Math.tanh(x),
 };
 
 function call(name: string, list: readonly Node[], setting: Setting): Num {
   if (performance.now() > setting.until) return undefinedNumber;
-  if (name === "det" || name.endsWith(" ")) return name === "det" ? determinant(list[0]!, setting) : opaque(name, list.map((one) => evaluate(one, setting)));
+  if (name === "det" || name.endsWith(" "))
+    return name === "det"
+      ? determinant(list[0]!, setting)
+      : opaque(
+          name,
+          list.map((one) => evaluate(one, setting)),
+        );
   const values = list.map((one) => evaluate(one, setting));
   const [a, b] = [values[0]!, values[1]];
   if (values.some((value) => !isExact(value) && Number.isNaN(value.re))) return undefinedNumber;
@@ -249,12 +288,21 @@ function determinant(node: Node, setting: Setting): Num {
     if (columns.length === 0) return whole(1);
     return columns
       .map((column, i) => {
-        const term = multiply(rows[from]![column]!, minor(from + 1, columns.filter((other) => other !== column)));
+        const term = multiply(
+          rows[from]![column]!,
+          minor(
+            from + 1,
+            columns.filter((other) => other !== column),
+          ),
+        );
         return i % 2 === 0 ? term : negate(term);
       })
       .reduce(add);
   };
-  return minor(0, rows.map((_, i) => i));
+  return minor(
+    0,
+    rows.map((_, i) => i),
+  );
 }
 
 /**

@@ -1,6 +1,21 @@
 import { evaluate, type Setting } from "./evaluate.ts";
 import { children, some, symbols, type Node } from "./node.ts";
-import { add, divide, fraction, isExact, isFinite, isZero, multiply, negate, real, round, sameNumber, toFloat, whole, type Num } from "./number.ts";
+import {
+  add,
+  divide,
+  fraction,
+  isExact,
+  isFinite,
+  isZero,
+  multiply,
+  negate,
+  real,
+  round,
+  sameNumber,
+  toFloat,
+  whole,
+  type Num,
+} from "./number.ts";
 
 /** True or false where it is known; null where nothing here can tell. */
 export type Truth = boolean | null;
@@ -9,7 +24,9 @@ export type Truth = boolean | null;
 export function sameExpression(a: Node, b: Node, setting: Setting, tolerance: number | null): Truth {
   const names = [...new Set([...symbols(a), ...symbols(b)])];
   if (names.length === 0) return sameConstant(a, b, setting, tolerance);
-  const loose = [a, b].some((node) => some(node, (one) => one.kind === "number" && (one.decimals ?? 0) >= 5)) ? (tolerance ?? 1e-6) : tolerance;
+  const loose = [a, b].some((node) => some(node, (one) => one.kind === "number" && (one.decimals ?? 0) >= 5))
+    ? (tolerance ?? 1e-6)
+    : tolerance;
   // Over the real numbers first: there the root of xy is the product of the roots, wherever these exist.
   const imaginary = [a, b].some((node) => some(node, (one) => one.kind === "constant" && one.name === "i"));
   for (const realOnly of imaginary ? [false] : [true, false]) {
@@ -60,7 +77,12 @@ function sameConstant(a: Node, b: Node, setting: Setting, tolerance: number | nu
   }
   const same = sameNumber(x, y);
   // Beside a whole number of more digits than a double has, rounding proves nothing.
-  if (same === true && isExact(x) !== isExact(y) && [x, y].some((one) => isExact(one) && one.d === 1n && (one.n > 2n ** 53n || one.n < -(2n ** 53n)))) return null;
+  if (
+    same === true &&
+    isExact(x) !== isExact(y) &&
+    [x, y].some((one) => isExact(one) && one.d === 1n && (one.n > 2n ** 53n || one.n < -(2n ** 53n)))
+  )
+    return null;
   if (same !== false) return same;
   if (tolerance !== null) return relativelyClose(x, y, tolerance);
   const [p, q] = [decimalsOf(a), decimalsOf(b)];
@@ -110,7 +132,13 @@ function relativelyClose(x: Num, y: Num, relative: number): boolean {
  */
 function* trials(names: readonly string[], nodes: readonly Node[]): Generator<Map<string, Num>> {
   const wholeOnly = nodes.some((node) =>
-    some(node, (one) => one.kind === "series" || (one.kind === "call" && (one.name === "factorial" || one.name === "binomial" || one.name === "gcd" || one.name === "lcm")) || (one.kind === "power" && isNegativeNumber(one.base) && symbols(one.exponent).length > 0)),
+    some(
+      node,
+      (one) =>
+        one.kind === "series" ||
+        (one.kind === "call" && (one.name === "factorial" || one.name === "binomial" || one.name === "gcd" || one.name === "lcm")) ||
+        (one.kind === "power" && isNegativeNumber(one.base) && symbols(one.exponent).length > 0),
+    ),
   );
   for (const [round, divisor] of divisors.entries()) {
     const values = new Map<string, Num>();

@@ -104,7 +104,10 @@ function phrase(text: string): string | typeof denied | null {
 /** The first sentence of a text, or what its first maths delimiters hold. */
 function sentence(text: string): string | null {
   const rest = text.replace(/^[\s:*"'`]+/, "");
-  const maths = /^(?:(?:simply|just|therefore|thus|given by|equal to|approximately|about)\s+)?(?:\$\$([\s\S]+?)\$\$|\\\[([\s\S]+?)\\\]|\\\(([\s\S]+?)\\\)|(?<!\\)\$(?=[^$\n]*[^\s\\$]\$)((?:\\.|[^$\\\n])+)\$)/.exec(rest);
+  const maths =
+    /^(?:(?:simply|just|therefore|thus|given by|equal to|approximately|about)\s+)?(?:\$\$([\s\S]+?)\$\$|\\\[([\s\S]+?)\\\]|\\\(([\s\S]+?)\\\)|(?<!\\)\$(?=[^$\n]*[^\s\\$]\$)((?:\\.|[^$\\\n])+)\$)/.exec(
+      rest,
+    );
   if (maths) {
     const content = (maths[1] ?? maths[2] ?? maths[3] ?? maths[4])!.trim();
     // A sign, a unit or a second value may follow the delimiters.
@@ -112,7 +115,9 @@ function sentence(text: string): string | null {
     return content + (after ? ` ${after[0].replaceAll("$", "")}` : "");
   }
   const line = /^[^\n]*/.exec(rest)![0];
-  const end = line.search(/(?:[.!?](?=\s|$|\*)|\*\*(?=\s|$|\.)|[,;]\s+(?:not|because|since|so|which|as|but|where|when|hence|thus|and\s+(?:the|not|we|so))\b)/i);
+  const end = line.search(
+    /(?:[.!?](?=\s|$|\*)|\*\*(?=\s|$|\.)|[,;]\s+(?:not|because|since|so|which|as|but|where|when|hence|thus|and\s+(?:the|not|we|so))\b)/i,
+  );
   const found = (end < 0 ? line : line.slice(0, end)).replace(/[*`\s]+$/, "").trim();
   return found === "" ? null : found;
 }
@@ -124,10 +129,16 @@ function fence(text: string): string | null {
   return content === undefined || content === "" || content.length > 300 || content.split("\n").length > 3 ? null : content;
 }
 
-const mathsAtEnd = /\$\$([\s\S]+?)\$\$|\\\[([\s\S]+?)\\\]|\\\(([\s\S]+?)\\\)|(?<!\\)\$(?=\S|\s?\S[^$\n]*\$)((?:\\.|[^$\\\n])+?)\$(?!\d)/g;
-const numberAtEnd = /(?<![\w.,\\^_])(?:[-−+]\s?)?(?:\\?\$|€|£|¥)?\s?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?|\.\d+)(?:\s*\/\s*\d+)?(?:\s*(?:\\?%|°|percent|[a-zA-Z²³]{1,3}[²³23]?(?![\w])))?/g;
+const mathsAtEnd =
+  /\$\$([\s\S]{1,2000}?)\$\$|\\\[([\s\S]{1,2000}?)\\\]|\\\(([\s\S]{1,2000}?)\\\)|(?<!\\)\$(?=\S|\s?\S[^$\n]{0,2000}\$)((?:\\.|[^$\\\n]){1,2000}?)\$(?!\d)/g;
+const numberAtEnd =
+  /(?<![\w.,\\^_])(?:[-−+]\s?)?(?:\\?\$|€|£|¥)?\s?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?|\.\d+)(?:\s*\/\s*\d+)?(?:\s*(?:\\?%|°|percent|[a-zA-Z²³]{1,3}[²³23]?(?![\w])))?/g;
 
-const mathsWords = new Set("sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log exp sqrt abs and infinity inf union text mathrm textbf frac dfrac percent degrees".split(" "));
+const mathsWords = new Set(
+  "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log exp sqrt abs and infinity inf union text mathrm textbf frac dfrac percent degrees".split(
+    " ",
+  ),
+);
 
 /** The whole text when it is one expression, else its last formula, else what follows the last equals sign, else its last number. */
 function last(text: string): string | null {
@@ -136,10 +147,21 @@ function last(text: string): string | null {
   const words = whole.match(/(?<![\\A-Za-z])[A-Za-z]{3,}/g)?.filter((word) => !mathsWords.has(word.toLowerCase())) ?? [];
   const maths = /[\d\\=]/.test(whole);
   const short = whole.length <= 200 && !whole.includes("\n") && !/[.!?]\s+\S/.test(whole);
-  if (short && (words.length === 0 || (maths ? words.length <= 3 && /^[-+±(\[\\\d.$€£¥−]/.test(whole) && !/\$[^$]*[a-z]{3,}[^$]*\$/i.test(whole) && !/[=,]/.test(whole) : whole.split(/\s+/).length <= 3)))
+  if (
+    short &&
+    (words.length === 0 ||
+      (maths
+        ? words.length <= 3 && /^[-+±(\[\\\d.$€£¥−]/.test(whole) && !/\$[^$]*[a-z]{3,}[^$]*\$/i.test(whole) && !/[=,]/.test(whole)
+        : whole.split(/\s+/).length <= 3))
+  )
     return whole.replace(/[.,;]$/, "");
   const formulas: Found[] = [];
-  for (const match of whole.matchAll(mathsAtEnd)) formulas.push({ content: (match[1] ?? match[2] ?? match[3] ?? match[4])!.trim(), start: match.index, end: match.index + match[0].length });
+  for (const match of whole.matchAll(mathsAtEnd))
+    formulas.push({
+      content: (match[1] ?? match[2] ?? match[3] ?? match[4])!.trim(),
+      start: match.index,
+      end: match.index + match[0].length,
+    });
   const formula = formulas.length === 0 ? null : { content: together(formulas, whole), end: formulas.at(-1)!.end };
   let value: { content: string; end: number } | null = null;
   for (const match of whole.matchAll(numberAtEnd)) value = { content: match[0].trim(), end: match.index + match[0].length };

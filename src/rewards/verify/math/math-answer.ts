@@ -22,8 +22,10 @@ export interface MathAnswerOptions extends Omit<SameOptions, "signal">, ExtractO
  */
 export function mathAnswer(options: MathAnswerOptions = {}): Reward<{ reference: string | readonly string[] }> {
   const { name = "math-answer", references = "any", places, ...same } = options;
-  if (same.tolerance !== undefined && !(same.tolerance >= 0)) throw new GuerdonError("usage", `mathAnswer: tolerance must be at least 0, not ${same.tolerance}.`);
-  if (same.deadlineMs !== undefined && !(same.deadlineMs > 0)) throw new GuerdonError("usage", `mathAnswer: deadlineMs must be above 0, not ${same.deadlineMs}.`);
+  if (same.tolerance !== undefined && !(same.tolerance >= 0))
+    throw new GuerdonError("usage", `mathAnswer: tolerance must be at least 0, not ${same.tolerance}.`);
+  if (same.deadlineMs !== undefined && !(same.deadlineMs > 0))
+    throw new GuerdonError("usage", `mathAnswer: deadlineMs must be above 0, not ${same.deadlineMs}.`);
   const version = `1:${JSON.stringify({ references, places, ...same })}`;
   return reward(name, { columns: referenceColumn, version }, async ({ text, reference }, { signal }): Promise<Score> => {
     const list = (typeof reference === "string" ? [reference] : reference).map(referenceAnswer);
@@ -55,7 +57,8 @@ const referenceColumn: Schema<{ reference: string | readonly string[] }> = {
       const { reference } = value as { reference?: unknown };
       if (typeof reference === "string") return { value: { reference } };
       if (typeof reference === "number" && Number.isFinite(reference)) return { value: { reference: String(reference) } };
-      if (Array.isArray(reference) && reference.length > 0 && reference.every((one) => typeof one === "string")) return { value: { reference } };
+      if (Array.isArray(reference) && reference.length > 0 && reference.every((one) => typeof one === "string"))
+        return { value: { reference } };
       const message = reference === undefined ? "is missing" : "must be a string or a list of strings";
       return { issues: [{ message, path: ["reference"] }] };
     },

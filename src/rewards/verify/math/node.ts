@@ -43,7 +43,14 @@ export type Expression =
   | { readonly kind: "call"; readonly name: string; readonly arguments: readonly Node[] }
   /** Digits in a base from 2 to 36. */
   | { readonly kind: "based"; readonly digits: string; readonly base: number }
-  | { readonly kind: "series"; readonly product: boolean; readonly index: string; readonly from: Node; readonly to: Node; readonly body: Node }
+  | {
+      readonly kind: "series";
+      readonly product: boolean;
+      readonly index: string;
+      readonly from: Node;
+      readonly to: Node;
+      readonly body: Node;
+    }
   | { readonly kind: "matrix"; readonly rows: readonly (readonly Node[])[] };
 
 /** The parts of a node, for walks that treat all kinds alike. */

@@ -79,7 +79,11 @@ export function divide(a: Num, b: Num): Num {
   const magnitude = Math.sqrt(size);
   // What is zero but for rounding is no divisor.
   if (magnitude <= 1e-13 * y.scale) return undefinedNumber;
-  return float((x.re * y.re + x.im * y.im) / size, (x.im * y.re - x.re * y.im) / size, (x.scale / magnitude) * Math.min(y.scale / magnitude, 1e6));
+  return float(
+    (x.re * y.re + x.im * y.im) / size,
+    (x.im * y.re - x.re * y.im) / size,
+    (x.scale / magnitude) * Math.min(y.scale / magnitude, 1e6),
+  );
 }
 
 export function power(base: Num, exponent: Num): Num {
@@ -105,7 +109,8 @@ function wholePower(base: Num, exponent: bigint): Num {
   if (exponent < 0n) return divide(whole(1), wholePower(base, -exponent));
   if (isExact(base)) {
     const bits = Math.max(base.n.toString(2).length, base.d.toString(2).length);
-    if (bits <= 2 && base.d === 1n && base.n <= 1n && base.n >= -1n) return whole(base.n === -1n && exponent % 2n === 1n ? -1 : base.n === 0n && exponent > 0n ? 0 : 1);
+    if (bits <= 2 && base.d === 1n && base.n <= 1n && base.n >= -1n)
+      return whole(base.n === -1n && exponent % 2n === 1n ? -1 : base.n === 0n && exponent > 0n ? 0 : 1);
     if (exponent * BigInt(bits) < BigInt(maximumBits)) return { n: base.n ** exponent, d: base.d ** exponent };
     return float(toNumber(base) ** Number(exponent));
   }

@@ -1,9 +1,19 @@
-import { multipliers, isUnit } from "./units.ts";
+import { changesValue, isUnit, multipliers } from "./units.ts";
 import { functions, tokens, Unreadable, type Commas, type Token } from "./tokens.ts";
-import type { Bracket, Node, RelationSign, UnitPower } from "./node.ts";
+import { replace, type Bracket, type Node, type RelationSign, type UnitPower } from "./node.ts";
 import { whole } from "./number.ts";
 
-const relationSigns: Readonly<Record<string, RelationSign>> = { "=": "=", "!=": "!=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", in: "in", approx: "approx", equiv: "equiv" };
+const relationSigns: Readonly<Record<string, RelationSign>> = {
+  "=": "=",
+  "!=": "!=",
+  "<": "<",
+  ">": ">",
+  "<=": "<=",
+  ">=": ">=",
+  in: "in",
+  approx: "approx",
+  equiv: "equiv",
+};
 const closing = new Set([")", "]", "}", "set}", ")>", "&", "\\\\", "rfloor", "rceil", "over", "choose"]);
 /** Names that stand for functions when a bracket follows; others are factors. */
 const openFunctions = /^[fghFGH](?:_.*)?'*$/;
@@ -88,7 +98,11 @@ class Parser {
     const filled = groups.filter((group) => group.length > 0);
     if (filled.length === 0) throw new Unreadable("nothing there");
     if (filled.some((group) => group.length > 1) && filled.length > 1)
-      return { kind: "list", join: ";", items: filled.map((items) => (items.length === 1 ? items[0]! : { kind: "list", items, join: "," })) };
+      return {
+        kind: "list",
+        join: ";",
+        items: filled.map((items) => (items.length === 1 ? items[0]! : { kind: "list", items, join: "," })),
+      };
     const items = filled.flat();
     return items.length === 1 ? items[0]! : { kind: "list", items, join: separators.find((one) => one === "and" || one === "or") ?? "," };
   }
@@ -136,7 +150,8 @@ class Parser {
       const union = token?.kind === "symbol" && token.text === "U" && isSetLike(left);
       if (this.#take("cup") || (union && ++this.#at)) left = { kind: "union", left, right: this.#intersection() };
       else if (this.#take("cap")) left = { kind: "intersection", left, right: this.#ratio() };
-      else if (this.#take("setminus") || (isSetLike(left) && this.#is("-") && this.#take("-"))) left = { kind: "difference", left, right: this.#ratio() };
+      else if (this.#take("setminus") || (isSetLike(left) && this.#is("-") && this.#take("-")))
+        left = { kind: "difference", left, right: this.#ratio() };
       else return left;
     }
   }
@@ -179,13 +194,17 @@ class Parser {
     for (;;) {
       const token = this.#next;
       if (token === undefined) break;
-      if (token.kind === "word" || (token.kind === "symbol" && (token.upright || unit.length > 0 || isUnitLetter(token, this.#tokens[this.#at + 1])))) {
+      if (
+        token.kind === "word" ||
+        (token.kind === "symbol" && (token.upright || unit.length > 0 || isUnitLetter(token, this.#tokens[this.#at + 1])))
+      ) {
         this.#at++;
         const lower = token.text.toLowerCase();
         if (Object.hasOwn(multipliers, lower) && unit.length === 0) {
           result = { kind: "multiply", factors: [result, number(multipliers[lower]!)] };
           continue;
         }
+        if (changesValue(lower)) throw new Unreadable(lower);
         if (lower === "per") side = -1;
         else if (lower === "square" || lower === "sq") power = 2;
         else if (lower === "cubic" || lower === "cu") power = 3;
@@ -269,7 +288,11 @@ class Parser {
   #mixed(left: Node, numerator: Node): Node | null {
     this.#expect("/");
     const denominator = this.#factor();
-    return mixedNumber(left, { kind: "divide", left: numerator, right: denominator }, { text: "frac", kind: "sign", space: true, upright: false });
+    return mixedNumber(
+      left,
+      { kind: "divide", left: numerator, right: denominator },
+      { text: "frac", kind: "sign", space: true, upright: false },
+    );
   }
 
   #signed(): Node {
@@ -288,7 +311,12 @@ class Parser {
         return true;
       case "symbol":
         if (token.text === "U" && isSetLike(left)) return false;
-        if (isNumeric(left) && (isUnitLetter(token, this.#tokens[this.#at + 1]) || (token.upright && token.text !== "i" && token.text !== "e" && token.text !== "pi"))) return false;
+        if (
+          isNumeric(left) &&
+          (isUnitLetter(token, this.#tokens[this.#at + 1]) ||
+            (token.upright && token.text !== "i" && token.text !== "e" && token.text !== "pi"))
+        )
+          return false;
         return true;
       case "word":
         return splittable(token) && !(isNumeric(left) && isUnit(token.text));
@@ -296,8 +324,16 @@ class Parser {
         if (token.text === "|") return this.#bars === 0;
         if (token.text === "(" && this.#peekSign(1) === "mod") return false;
         // [0, 1[
-        if (token.text === "[" && (this.#tokens[this.#at + 1] === undefined || ["cup", "cap", "and", "or", ","].includes(this.#peekSign(1) ?? ""))) return false;
-        return ["(", "{", "[", "<(", "frac", "binom", "sum", "product", "infinity", "lfloor", "lceil", "overline", "accent", "angle"].includes(token.text) || token.text.startsWith("begin:");
+        if (
+          token.text === "[" &&
+          (this.#tokens[this.#at + 1] === undefined || ["cup", "cap", "and", "or", ","].includes(this.#peekSign(1) ?? ""))
+        )
+          return false;
+        return (
+          ["(", "{", "[", "<(", "frac", "binom", "sum", "product", "infinity", "lfloor", "lceil", "overline", "accent", "angle"].includes(
+            token.text,
+          ) || token.text.startsWith("begin:")
+        );
     }
   }
 
@@ -348,7 +384,7 @@ class Parser {
     const group = this.#take("{");
     const name: string[] = [];
     if (group)
-      for (let depth = 1; ; ) {
+      for (let depth = 1; ;) {
         const token = this.#next;
         if (token === undefined) throw new Unreadable("an open subscript");
         this.#at++;
@@ -405,7 +441,12 @@ class Parser {
   #symbol(token: Token): Node {
     const node = constantOr(token.text);
     const after = this.#next;
-    if (node.kind === "symbol" && this.#is("(") && !after!.space && (openFunctions.test(node.name) || (node.name === "C" || node.name === "P") && this.#twoArguments())) {
+    if (
+      node.kind === "symbol" &&
+      this.#is("(") &&
+      !after!.space &&
+      (openFunctions.test(node.name) || ((node.name === "C" || node.name === "P") && this.#twoArguments()))
+    ) {
       this.#at++;
       const inside = this.#list();
       this.#expect(")");
@@ -419,7 +460,12 @@ class Parser {
   /** Whether the bracket that opens here holds two plain arguments, as in C(5, 2). */
   #twoArguments(): boolean {
     const [a, comma, b, close] = [1, 2, 3, 4].map((k) => this.#tokens[this.#at + k]);
-    return (a?.kind === "number" || a?.kind === "symbol") && comma?.text === "," && (b?.kind === "number" || b?.kind === "symbol") && close?.text === ")";
+    return (
+      (a?.kind === "number" || a?.kind === "symbol") &&
+      comma?.text === "," &&
+      (b?.kind === "number" || b?.kind === "symbol") &&
+      close?.text === ")"
+    );
   }
 
   /** sin x, sin^2 x, log_2 x, sqrt[3]{x}: the argument is a group, or the product up to the next function or sum. */
@@ -508,7 +554,8 @@ class Parser {
         return { kind: "domain", name: "empty" };
       case "frac": {
         const left = this.#fractionPart();
-        if (left.kind === "symbol" && left.name === "d" && this.#is("{") && this.#tokens[this.#at + 1]?.text.startsWith("d")) throw new Unreadable("a derivative");
+        if (left.kind === "symbol" && left.name === "d" && this.#is("{") && this.#tokens[this.#at + 1]?.text.startsWith("d"))
+          throw new Unreadable("a derivative");
         return { kind: "divide", left, right: this.#fractionPart() };
       }
       case "binom": {
@@ -567,7 +614,8 @@ class Parser {
     const close = (open === "<(" ? this.#expect(")>", ">") : this.#expect(")", "]", "[")) as Bracket;
     this.#bars = bars;
     if (items.length === 1) {
-      if ((open === "(" && close === ")") || (open === "[" && close === "]" && items[0]!.kind !== "tuple" && items[0]!.kind !== "list")) return items[0]!;
+      if ((open === "(" && close === ")") || (open === "[" && close === "]" && items[0]!.kind !== "tuple" && items[0]!.kind !== "list"))
+        return items[0]!;
       if (open === "(" || close === ")") throw new Unreadable("unequal brackets");
       return { kind: "tuple", open: "[", close: "]", items };
     }
@@ -589,7 +637,10 @@ class Parser {
         const condition = this.#list();
         this.#bars = bars;
         this.#expect(close);
-        return condition;
+        // {x | x > 2} is its condition; {2k + 1 | k in Z} is its term.
+        if (item.kind === "symbol" || item.kind === "relation") return condition;
+        if (condition.kind === "relation" && condition.signs[0] === "in") return { kind: "set", items: [item] };
+        throw new Unreadable("a set with a condition on a term");
       }
       items.push(item);
       if (this.#is("...")) throw new Unreadable("a set that goes on");
@@ -626,8 +677,10 @@ class Parser {
     this.#expect("^");
     const to = this.#script();
     const body = this.#product();
-    if (index.kind !== "symbol") throw new Unreadable("an index that is no name");
-    return { kind: "series", product: isProduct, index: index.name, from, to, body };
+    if (index.kind !== "symbol" && !(index.kind === "constant" && index.name === "i")) throw new Unreadable("an index that is no name");
+    const series: Node = { kind: "series", product: isProduct, index: index.name, from, to, body };
+    // i counts here and is no imaginary unit.
+    return replace(series, (one) => (one.kind === "constant" && one.name === index.name ? { kind: "symbol", name: index.name } : null));
   }
 
   #environment(name: string): Node {
@@ -651,9 +704,29 @@ class Parser {
   }
 }
 
-const bases: Readonly<Record<string, number>> = { two: 2, three: 3, four: 4, five: 5, six: 6, seven: 7, eight: 8, nine: 9, ten: 10, twelve: 12, sixteen: 16 };
+const bases: Readonly<Record<string, number>> = {
+  two: 2,
+  three: 3,
+  four: 4,
+  five: 5,
+  six: 6,
+  seven: 7,
+  eight: 8,
+  nine: 9,
+  ten: 10,
+  twelve: 12,
+  sixteen: 16,
+};
 const inverses: Readonly<Record<string, string>> = {
-  sin: "arcsin", cos: "arccos", tan: "arctan", cot: "arccot", sec: "arcsec", csc: "arccsc", sinh: "arcsinh", cosh: "arccosh", tanh: "arctanh",
+  sin: "arcsin",
+  cos: "arccos",
+  tan: "arctan",
+  cot: "arccot",
+  sec: "arcsec",
+  csc: "arccsc",
+  sinh: "arcsinh",
+  cosh: "arccosh",
+  tanh: "arctanh",
 };
 
 function negated(value: Node): Node {
@@ -662,7 +735,8 @@ function negated(value: Node): Node {
 }
 /** A line over the name of a segment changes nothing; over anything else it does. */
 function accented(sign: string, inside: Node): Node {
-  if (sign === "overline" && inside.kind === "multiply" && inside.factors.every((one) => one.kind === "symbol" && /^[A-Z]$/.test(one.name))) return inside;
+  if (sign === "overline" && inside.kind === "multiply" && inside.factors.every((one) => one.kind === "symbol" && /^[A-Z]$/.test(one.name)))
+    return inside;
   return { kind: "call", name: `${sign} `, arguments: [inside] };
 }
 
@@ -680,13 +754,19 @@ function constantOr(name: string): Node {
 
 /** Plain letters in a row that are factors rather than a word: few, or the points of a figure. */
 const splittable = (token: Token): boolean =>
-  token.kind === "word" && !token.upright && (/^[A-Z]{2,4}$/.test(token.text) ? token.text !== "DNE" : token.text.length <= 3 && !commonWords.has(token.text.toLowerCase()));
-const commonWords = new Set("the for are has was its yes no not all any is of if it we so by as at an per odd one two six ten red day st nd rd th".split(" "));
+  token.kind === "word" &&
+  !token.upright &&
+  (/^[A-Z]{2,4}$/.test(token.text) ? token.text !== "DNE" : token.text.length <= 3 && !commonWords.has(token.text.toLowerCase()));
+const commonWords = new Set(
+  "the for are has was its yes no not all any is of if it we so by as at an per odd one two six ten red day st nd rd th".split(" "),
+);
 
 /** Whether a letter after a number is a unit: set apart from it, and the last thing or part of a quotient of units. */
 function isUnitLetter(token: Token, after: Token | undefined): boolean {
   if (token.kind !== "symbol" || !(token.space || token.upright) || !isUnit(token.text)) return false;
-  return token.upright || after === undefined || (after.kind === "sign" && (after.text === "/" || after.text === "^" || closing.has(after.text)));
+  return (
+    token.upright || after === undefined || (after.kind === "sign" && (after.text === "/" || after.text === "^" || closing.has(after.text)))
+  );
 }
 
 /** Made of numbers only, so that a letter behind it may be a unit. */
@@ -700,15 +780,24 @@ function isNumeric(node: Node): boolean {
   return node.kind === "call" && node.name === "root" && node.arguments.every(isNumeric);
 }
 
-const isSetLike = (node: Node): boolean => node.kind === "tuple" || node.kind === "set" || node.kind === "domain" || node.kind === "union" || node.kind === "difference" || node.kind === "intersection";
+const isSetLike = (node: Node): boolean =>
+  node.kind === "tuple" ||
+  node.kind === "set" ||
+  node.kind === "domain" ||
+  node.kind === "union" ||
+  node.kind === "difference" ||
+  node.kind === "intersection";
 
-const afterBracket = (token: Token | undefined): boolean => token?.kind === "sign" && (token.text === ")" || token.text === "}" || token.text === "]" || token.text === "!");
+const afterBracket = (token: Token | undefined): boolean =>
+  token?.kind === "sign" && (token.text === ")" || token.text === "}" || token.text === "]" || token.text === "!");
 
 /** 2 3/4 where 2 is a whole number, or minus one, and 3/4 a proper fraction of whole numbers. */
 function mixedNumber(left: Node, right: Node, first: Token | undefined): Node | null {
   if (first?.kind !== "sign" || first.text !== "frac" || right.kind !== "divide") return null;
   const value = left.kind === "negate" ? left.value : left;
-  const wholes = [value, right.left, right.right].map((node) => (node.kind === "number" && node.decimals === null && "n" in node.value && node.value.d === 1n ? node.value.n : null));
+  const wholes = [value, right.left, right.right].map((node) =>
+    node.kind === "number" && node.decimals === null && "n" in node.value && node.value.d === 1n ? node.value.n : null,
+  );
   const [units, numerator, denominator] = wholes;
   if (units == null || numerator == null || denominator == null || units <= 0n || numerator >= denominator) return null;
   const sum: Node = { kind: "add", terms: [value, right] };

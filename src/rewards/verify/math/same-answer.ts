@@ -11,7 +11,11 @@ export type Stage = "text" | "choice" | "value" | "symbolic";
 /** Whether an answer says the same as a reference, and what decided; or why nobody can say. */
 export type Verdict =
   | { readonly verdict: "same" | "different"; readonly stage: Stage }
-  | { readonly verdict: "cannot say"; readonly reason: "timeout" | "undecided" | "no symbolic stage" | "no reference" | "too long"; readonly message: string };
+  | {
+      readonly verdict: "cannot say";
+      readonly reason: "timeout" | "undecided" | "no symbolic stage" | "no reference" | "too long";
+      readonly message: string;
+    };
 
 export interface SameOptions {
   /**
@@ -47,24 +51,38 @@ export async function sameAnswer(answer: string, reference: string, options: Sam
   const settled = settle(answer, reference, options, start + Math.min(250, deadlineMs / 2));
   if ("verdict" in settled) return settled;
   if (options.symbolic === false)
-    return { verdict: "cannot say", reason: "undecided", message: `"${brief(answer)}" and "${brief(reference)}" could neither be shown to be the same nor to differ.` };
+    return {
+      verdict: "cannot say",
+      reason: "undecided",
+      message: `"${brief(answer)}" and "${brief(reference)}" could neither be shown to be the same nor to differ.`,
+    };
   return sameSymbolically(settled.answer, settled.reference, start + deadlineMs, options.signal);
 }
 
 /** The stages that need no library and no worker: the verdict, or the cleaned texts for the symbolic stage. */
-export function settle(answer: string, reference: string, options: SameOptions, until: number): Verdict | { answer: string; reference: string } {
+export function settle(
+  answer: string,
+  reference: string,
+  options: SameOptions,
+  until: number,
+): Verdict | { answer: string; reference: string } {
   if (reference.trim() === "") return { verdict: "cannot say", reason: "no reference", message: "The reference is empty." };
   if (answer.trim() === "") return { verdict: "different", stage: "text" };
   if (answer === reference) return { verdict: "same", stage: "text" };
   if (reference.length > longest) {
     if (plainWords(answer) === plainWords(reference)) return { verdict: "same", stage: "text" };
-    return { verdict: "cannot say", reason: "too long", message: `The reference has ${reference.length} characters; up to ${longest} are compared as mathematics.` };
+    return {
+      verdict: "cannot say",
+      reason: "too long",
+      message: `The reference has ${reference.length} characters; up to ${longest} are compared as mathematics.`,
+    };
   }
   if (answer.length > longest) return { verdict: "different", stage: "text" };
   // A reference that was cut off in its box is still one; an answer may be half a number.
   const [a, b] = [unboxed(clean(answer)), unboxed(clean(reference)).replace(/^\\boxed\s*\{/, "")];
   const lower = plainWords(a);
-  if (lower === plainWords(b) && /[a-z]{3}|\b[a-z]{2}\b/.test(lower) && !/[\\^_=<>+*/]/.test(lower)) return { verdict: "same", stage: "text" };
+  if (lower === plainWords(b) && /[a-z]{3}|\b[a-z]{2}\b/.test(lower) && !/[\\^_=<>+*/]/.test(lower))
+    return { verdict: "same", stage: "text" };
   const compact = (text: string): string => text.replace(/\s+/g, " ").replace(/ ?([{}()[\],;=+\-*/^_<>|&]|\\[a-zA-Z]+) ?/g, "$1");
   if (compact(a) === compact(b)) return { verdict: "same", stage: "text" };
   const [chosen, wanted] = [choice(a), choice(b)];
@@ -93,7 +111,10 @@ function unboxed(text: string): string {
 
 /** A letter of a multiple choice, with what stands behind it: "B", "(B)", "B) 42", "Option B". */
 function choice(text: string): { letter: string; rest: string | null } | null {
-  const bare = text.replace(/\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|operatorname)\s*\{([^{}]*)\}/g, " $1 ").replace(/[*~]|\\[ ,;]/g, " ").trim();
+  const bare = text
+    .replace(/\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|operatorname)\s*\{([^{}]*)\}/g, " $1 ")
+    .replace(/[*~]|\\[ ,;]/g, " ")
+    .trim();
   const alone = /^(?:(?:the\s+)?(?:correct\s+)?(?:option|choice|answer)(?:\s+is)?:?\s*)?\(?\s*([A-Ja-j])\s*\)?\s*[.:)]?$/i.exec(bare);
   if (alone) {
     const marked = /[()]|option|choice|answer|\\text|\*/i.test(text) || /[A-J]/.test(alone[1]!);
@@ -118,7 +139,14 @@ function wordsOf(text: string): string | null {
   if (!/[a-z]{2}/.test(words) || phrases.some(([pattern]) => pattern.test(words))) return null;
   if (/^(?:pi|infinity|infty)$/.test(words)) return null;
   const alone = /^[A-Za-z]{3,}$/.test(text) && !/^(?:pi|inf|infinity)$/i.test(text);
-  if (alone || readings(text).length === 0) return words.replace(/\b(?:the|a|an)\b ?/g, "").replace(/[^\p{L}\p{N}\s\-+./%]/gu, "").replace(/\s+/g, " ").trim() || words;
+  if (alone || readings(text).length === 0)
+    return (
+      words
+        .replace(/\b(?:the|a|an)\b ?/g, "")
+        .replace(/[^\p{L}\p{N}\s\-+./%]/gu, "")
+        .replace(/\s+/g, " ")
+        .trim() || words
+    );
   return null;
 }
 
@@ -138,10 +166,12 @@ function compareReadings(answer: string, reference: string, { tolerance }: SameO
   const [left, right] = [readings(answer), readings(reference)];
   if (right.length === 0) return null;
   // What we cannot read is for the symbolic stage when it is well formed, and else no answer.
-  if (left.length === 0) return /\\[a-zA-Z]/.test(answer) && answer.length <= 400 && balanced(answer) && wordsOf(answer) === null ? null : false;
+  if (left.length === 0)
+    return /\\[a-zA-Z]/.test(answer) && answer.length <= 400 && balanced(answer) && wordsOf(answer) === null ? null : false;
   // "5m^2" may be metres, where the reference has no unknowns.
   const letterUnit = /(?<=\d)(?:[mgshLNJWVKCF])(?=(?:\^\{?[23]\}?)?\s*$)/;
-  if (letterUnit.test(answer) && right.every((node) => symbols(node).length === 0)) left.push(...readings(answer.replace(letterUnit, " \\text{$&}")));
+  if (letterUnit.test(answer) && right.every((node) => symbols(node).length === 0))
+    left.push(...readings(answer.replace(letterUnit, " \\text{$&}")));
   const openLog = (node: Node): boolean => some(node, (one) => one.kind === "call" && one.name === "log" && one.arguments.length === 1);
   const bases = [...left, ...right].some(openLog) ? (["e", 10] as const) : ([10] as const);
   let known = true;

@@ -80,7 +80,12 @@ export function sameSet(a: RealSet, b: RealSet): boolean {
     a.length === b.length &&
     a.every((piece, i) => {
       const other = b[i]!;
-      return piece.lowOpen === other.lowOpen && piece.highOpen === other.highOpen && order(piece.low, other.low) === 0 && order(piece.high, other.high) === 0;
+      return (
+        piece.lowOpen === other.lowOpen &&
+        piece.highOpen === other.highOpen &&
+        order(piece.low, other.low) === 0 &&
+        order(piece.high, other.high) === 0
+      );
     })
   );
 }
@@ -141,7 +146,17 @@ export function realSet(node: Node, setting: Setting): RealSet | null {
   }
 }
 
-const flipped: Readonly<Record<RelationSign, RelationSign>> = { "<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!=", in: "in", approx: "approx", equiv: "equiv" };
+const flipped: Readonly<Record<RelationSign, RelationSign>> = {
+  "<": ">",
+  ">": "<",
+  "<=": ">=",
+  ">=": "<=",
+  "=": "=",
+  "!=": "!=",
+  in: "in",
+  approx: "approx",
+  equiv: "equiv",
+};
 
 /** Inequalities that are linear in one unknown, and chains of them. The unknown may be a call such as f(x), when it is all there is. */
 function ofRelation(node: Node & { kind: "relation" }, setting: Setting): RealSet | null {

@@ -19,8 +19,8 @@ export async function warmSymbolic(): Promise<void> {
   await workers().warm(1);
 }
 
-/** Numbers that keep the library busy for seconds in code that cannot be interrupted: long exponents, factorials and towers of powers. */
-const tower = /\d{4,}\s*!|!\s*!|\d[eE]\+?\d{4,}|\^\s*\{?\s*\d{4,}|\^[^^]{1,12}\^[^^]{1,12}\^|\d\s*\^\s*\{\s*\d+\s*\^/;
+/** Numbers that keep the library busy for seconds in code that cannot be interrupted, or have more digits than it compares. */
+const tower = /\d{17,}|\d{4,}\s*!|!\s*!|\d[eE]\+?\d{4,}|\^\s*\{?\s*\d{4,}|\^[^^]{1,12}\^[^^]{1,12}\^|\d\s*\^\s*\{\s*\d+\s*\^/;
 
 /** Asks the symbolic library in a worker, which is killed at the deadline. */
 export async function sameSymbolically(answer: string, reference: string, until: number, signal?: AbortSignal): Promise<Verdict> {
@@ -45,7 +45,11 @@ export async function sameSymbolically(answer: string, reference: string, until:
       // What nobody can read is not the answer.
       if (outcome.value === "unreadable") return { verdict: "different", stage: "symbolic" };
       if (outcome.value !== null) return { verdict: outcome.value ? "same" : "different", stage: "symbolic" };
-      return { verdict: "cannot say", reason: "undecided", message: "The symbolic stage could show neither that they are the same nor that they differ." };
+      return {
+        verdict: "cannot say",
+        reason: "undecided",
+        message: "The symbolic stage could show neither that they are the same nor that they differ.",
+      };
     case "start":
       return {
         verdict: "cannot say",

@@ -3,7 +3,14 @@ import { fraction, whole, type Num } from "./number.ts";
 
 export type Token =
   /** `decimals` is how many digits stand after the point, null for a whole number; `open` that the digits go on (1.41...). */
-  | { readonly kind: "number"; readonly value: Num; readonly decimals: number | null; readonly text: string; readonly space: boolean; readonly upright: boolean }
+  | {
+      readonly kind: "number";
+      readonly value: Num;
+      readonly decimals: number | null;
+      readonly text: string;
+      readonly space: boolean;
+      readonly upright: boolean;
+    }
   /** One letter, or a Greek one by name. */
   | { readonly kind: "symbol"; readonly text: string; readonly space: boolean; readonly upright: boolean }
   | { readonly kind: "word"; readonly text: string; readonly space: boolean; readonly upright: boolean }
@@ -14,30 +21,149 @@ export type Token =
 export type Commas = "thousands" | "list" | "decimal";
 
 export const functions = new Set(
-  "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth sech csch arcsinh arccosh arctanh exp ln log lg sqrt cbrt abs floor ceil gcd lcm min max det sgn arg Re Im".split(" "),
+  "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth sech csch arcsinh arccosh arctanh exp ln log lg sqrt cbrt abs floor ceil gcd lcm min max det sgn arg Re Im".split(
+    " ",
+  ),
 );
-const aliases: Readonly<Record<string, string>> = { asin: "arcsin", acos: "arccos", atan: "arctan", ctg: "cot", cotg: "cot", cosec: "csc", tg: "tan", arctg: "arctan", ceiling: "ceil", artanh: "arctanh", arsinh: "arcsinh", arcosh: "arccosh" };
+const aliases: Readonly<Record<string, string>> = {
+  asin: "arcsin",
+  acos: "arccos",
+  atan: "arctan",
+  ctg: "cot",
+  cotg: "cot",
+  cosec: "csc",
+  tg: "tan",
+  arctg: "arctan",
+  ceiling: "ceil",
+  artanh: "arctanh",
+  arsinh: "arcsinh",
+  arcosh: "arccosh",
+};
 const greek = new Set(
-  "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta kappa lambda mu nu xi rho sigma tau phi varphi chi psi omega Gamma Delta Theta Lambda Sigma Phi Psi Omega ell hbar".split(" "),
+  "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta kappa lambda mu nu xi rho sigma tau phi varphi chi psi omega Gamma Delta Theta Lambda Sigma Phi Psi Omega ell hbar".split(
+    " ",
+  ),
 );
 /** LaTeX commands and plain words that are signs. */
 const signs: Readonly<Record<string, string>> = {
-  times: "*", cdot: "*", ast: "*", div: "/", pm: "pm", mp: "mp", le: "<=", leq: "<=", leqslant: "<=", leqq: "<=", ge: ">=", geq: ">=", geqslant: ">=", geqq: ">=", lt: "<", gt: ">",
-  ne: "!=", neq: "!=", in: "in", cup: "cup", cap: "cap", setminus: "setminus", backslash: "setminus", approx: "approx", simeq: "approx", equiv: "equiv", sim: "approx",
-  langle: "<(", rangle: ")>", lfloor: "lfloor", rfloor: "rfloor", lceil: "lceil", rceil: "rceil", lvert: "|", rvert: "|", vert: "|", mid: "|", lVert: "|", rVert: "|", Vert: "|",
-  infty: "infinity", emptyset: "empty", varnothing: "empty", circ: "circ", degree: "°", prime: "'", ldots: "...", dots: "...", cdots: "...", dotsc: "...", to: "to", rightarrow: "to",
-  frac: "frac", binom: "binom", choose: "choose", over: "over", overline: "overline", bar: "overline", hat: "accent", vec: "accent", tilde: "accent", widehat: "accent",
-  overrightarrow: "accent", dot: "accent", boldsymbol: "accent", pmod: "pmod", bmod: "mod", mod: "mod", pmb: "accent", mathbb: "blackboard", sum: "sum", prod: "product",
-  lbrace: "set{", rbrace: "set}", lbrack: "[", rbrack: "]", colon: ":", angle: "angle", triangle: "angle", land: "and", lor: "or", wedge: "and", vee: "or", implies: "=>", Rightarrow: "=>",
-  text: "text", degrees: "°",
+  times: "*",
+  cdot: "*",
+  ast: "*",
+  div: "/",
+  pm: "pm",
+  mp: "mp",
+  le: "<=",
+  leq: "<=",
+  leqslant: "<=",
+  leqq: "<=",
+  ge: ">=",
+  geq: ">=",
+  geqslant: ">=",
+  geqq: ">=",
+  lt: "<",
+  gt: ">",
+  ne: "!=",
+  neq: "!=",
+  in: "in",
+  cup: "cup",
+  cap: "cap",
+  setminus: "setminus",
+  backslash: "setminus",
+  approx: "approx",
+  simeq: "approx",
+  equiv: "equiv",
+  sim: "approx",
+  langle: "<(",
+  rangle: ")>",
+  lfloor: "lfloor",
+  rfloor: "rfloor",
+  lceil: "lceil",
+  rceil: "rceil",
+  lvert: "|",
+  rvert: "|",
+  vert: "|",
+  mid: "|",
+  lVert: "|",
+  rVert: "|",
+  Vert: "|",
+  infty: "infinity",
+  emptyset: "empty",
+  varnothing: "empty",
+  circ: "circ",
+  degree: "°",
+  prime: "'",
+  ldots: "...",
+  dots: "...",
+  cdots: "...",
+  dotsc: "...",
+  to: "to",
+  rightarrow: "to",
+  frac: "frac",
+  binom: "binom",
+  choose: "choose",
+  over: "over",
+  overline: "overline",
+  bar: "overline",
+  hat: "accent",
+  vec: "accent",
+  tilde: "accent",
+  widehat: "accent",
+  overrightarrow: "accent",
+  dot: "accent",
+  boldsymbol: "accent",
+  pmod: "pmod",
+  bmod: "mod",
+  mod: "mod",
+  pmb: "accent",
+  mathbb: "blackboard",
+  sum: "sum",
+  prod: "product",
+  lbrace: "set{",
+  rbrace: "set}",
+  lbrack: "[",
+  rbrack: "]",
+  colon: ":",
+  angle: "angle",
+  triangle: "angle",
+  land: "and",
+  lor: "or",
+  wedge: "and",
+  vee: "or",
+  implies: "=>",
+  Rightarrow: "=>",
+  text: "text",
+  degrees: "°",
 };
 const plainSigns: Readonly<Record<string, string>> = {
-  and: "and", or: "or", infinity: "infinity", infty: "infinity", inf: "infinity", oo: "infinity", percent: "%", pct: "%", percentage: "%", degree: "°", degrees: "°", deg: "°", to: "to", in: "word",
-  union: "cup", cup: "cup", mod: "mod",
+  and: "and",
+  or: "or",
+  infinity: "infinity",
+  infty: "infinity",
+  inf: "infinity",
+  oo: "infinity",
+  percent: "%",
+  pct: "%",
+  percentage: "%",
+  degree: "°",
+  degrees: "°",
+  deg: "°",
+  to: "to",
+  in: "word",
+  union: "cup",
+  cup: "cup",
+  mod: "mod",
 };
 /** Commands with a meaning that is left to the symbolic stage. */
-const operators = new Set("lim limsup liminf int iint iiint oint partial nabla forall exists subset subseteq supset supseteq notin perp parallel cong iff Leftrightarrow sup inf".split(" "));
-const textual = new Set("text textbf textit textrm textsf texttt textnormal mathrm mathbf mathit mathsf mathcal mathfrak operatorname mbox emph underline bm".split(" "));
+const operators = new Set(
+  "lim limsup liminf int iint iiint oint partial nabla forall exists subset subseteq supset supseteq notin perp parallel cong iff Leftrightarrow sup inf".split(
+    " ",
+  ),
+);
+const textual = new Set(
+  "text textbf textit textrm textsf texttt textnormal mathrm mathbf mathit mathsf mathcal mathfrak operatorname mbox emph underline bm".split(
+    " ",
+  ),
+);
 
 const numberPattern = /0[xX][\da-fA-F]+|0[bB][01]+|0[oO][0-7]+|\d+(?:\{,\}\d{3})+(?:\.\d+)?|(?:\d+(?:\.\d*)?|\.\d+)/y;
 const groupedPattern = /\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d{1,3}(?: \d{3})+(?![\d.])|\d{1,3}(?:'\d{3})+(?!\d)|\d{1,3}(?:_\d{3})+(?!\d)/y;
@@ -118,13 +244,15 @@ export function tokens(text: string, commas: Commas, upright = false): Token[] {
         if (!group) throw new Unreadable(name);
         i = group.end;
         depth += name === "begin" ? 1 : -1;
-        if (name === "begin" && group.content === "array" && text[skipSpace(text, i)] === "{") i = braced(text, skipSpace(text, i))?.end ?? i;
+        if (name === "begin" && group.content === "array" && text[skipSpace(text, i)] === "{")
+          i = braced(text, skipSpace(text, i))?.end ?? i;
         sign(`${name}:${group.content.replace("*", "")}`);
         continue;
       }
       if (name === "pi") symbol(out, "pi", space, upright);
       else if (name === "boxed" || name === "fbox") continue;
-      else if (name === "arcsin" || functions.has(name) || name in aliases) out.push({ kind: "function", text: aliases[name] ?? name, space, upright });
+      else if (name === "arcsin" || functions.has(name) || name in aliases)
+        out.push({ kind: "function", text: aliases[name] ?? name, space, upright });
       else if (greek.has(name)) symbol(out, name.replace(/^var/, ""), space, upright);
       else if (name in signs) {
         sign(signs[name]!);
@@ -234,7 +362,8 @@ function number(text: string, start: number, commas: Commas, depth: number): { n
     return finish(text, start + digits.length, digits.replace(/[,'_ ]/g, ""));
   numberPattern.lastIndex = start;
   digits = numberPattern.exec(text)![0];
-  if (/^0[xXbBoO]/.test(digits)) return { number: { value: whole(BigInt(digits.toLowerCase())), decimals: null }, end: start + digits.length };
+  if (/^0[xXbBoO]/.test(digits))
+    return { number: { value: whole(BigInt(digits.toLowerCase())), decimals: null }, end: start + digits.length };
   let end = start + digits.length;
   // The full stop of a sentence, not a decimal point.
   if (digits.endsWith(".") && !/^\s*\\(?:overline|bar|dot)/.test(text.slice(end))) {
