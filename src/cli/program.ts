@@ -6,6 +6,7 @@ import type { DoctorModel } from "./commands/doctor-model.ts";
 import type { EvalCommand } from "./commands/eval.ts";
 import type { ScoreCommand } from "./commands/score.ts";
 import type { SampleCommand } from "./commands/sample.ts";
+import type { ServeCommand } from "./commands/serve.ts";
 import type { TrainCommand } from "./commands/train.ts";
 import { explain } from "./failure.ts";
 import { screen, type Screen } from "./screen.ts";
@@ -25,6 +26,11 @@ const number = (low: number, high: number) => (text: string) => {
   const value = Number(text);
   if (text.trim() === "" || !(value >= low && value <= high)) throw new InvalidArgumentError(`It must be a number from ${low} to ${high}.`);
   return value;
+};
+
+const failOrZero = (text: string): "fail" | 0 => {
+  if (text !== "fail" && text !== "0") throw new InvalidArgumentError("It must be fail or 0.");
+  return text === "fail" ? "fail" : 0;
 };
 
 const examples = (...lines: string[]) => `\nExamples:\n${lines.map((line) => `  $ guerdon ${line}`).join("\n")}`;
@@ -186,6 +192,45 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
         ),
       ),
     );
+
+  program
+    .command("serve")
+    .description("serve a reward over HTTP: for OpenRLHF, TRL, verl, curl")
+    .argument("<reward>", "./reward.ts, ./reward.ts#name, or the name of one of Guerdon's own")
+    .option("--port <n>", "port; 0 takes one that is free (default: 8400)", whole(0))
+    .option("--host <address>", "address to listen at (default: 127.0.0.1); others need a token")
+    .option("--token-env <name>", "environment variable with the token that requests must bear")
+    .option("--anonymous", "without a token also at addresses that other machines reach")
+    .option("--unscorable <what>", "answers without a score, for /get_reward and /classify: fail or 0 (default: fail)", failOrZero)
+    .option("--watch", "load the file anew whenever it changes")
+    .option("--timeout <seconds>", "deadline of a request (default: 30)", number(0.001, 86_400))
+    .option("--processes <n>", "processes that score (default: cores - 1, from 2 to 8)", whole(1))
+    .option("--concurrency <n>", "calls of the reward at the same time in each (default: 32)", whole(1))
+    .option("--memory <MiB>", "end a process that grows beyond this", whole(32))
+    .option("--max-rows <n>", "rows that may wait; more are refused with 429 (default: 20000)", whole(1))
+    .option("--max-megabytes <n>", "largest request (default: 16.8)", number(0.001, 2000))
+    .option("--end-token <text>", "text that ends an answer, beside the usual ones; again for more", (text: string, all: string[] = []) => [
+      ...all,
+      text,
+    ])
+    .option(...json)
+    .addHelpText(
+      "after",
+      examples(
+        "serve ./reward.ts --watch",
+        "serve ./reward.ts#quality --host 0.0.0.0 --token-env REWARD_TOKEN",
+        "serve ./reward.ts --port 5000 --unscorable 0",
+      ),
+    )
+    .action(action(async (s, file: string, options: ServeCommand) => (await import("./commands/serve.ts")).serve(s, file, options)));
+
+  program
+    .command("shim")
+    .description("print a Python file, of the standard library only, that calls guerdon serve from a trainer")
+    .argument("<trainer>", "trl or verl")
+    .option(...json)
+    .addHelpText("after", examples("shim trl > guerdon_reward.py", "shim verl > guerdon_reward.py"))
+    .action(action(async (s, trainer: string) => (await import("./commands/shim.ts")).shim(s, trainer)));
 
   const runs = program.command("runs").description("look at runs");
   runs

@@ -1,0 +1,65 @@
+import { GuerdonError } from "../../error.ts";
+import { serve as start, type ServeOptions } from "../../server/serve.ts";
+import type { Screen } from "../screen.ts";
+
+export interface ServeCommand {
+  readonly port?: number;
+  readonly host?: string;
+  readonly tokenEnv?: string;
+  readonly anonymous?: boolean;
+  readonly unscorable?: "fail" | 0;
+  readonly watch?: boolean;
+  readonly timeout?: number;
+  readonly processes?: number;
+  readonly concurrency?: number;
+  readonly memory?: number;
+  readonly maxRows?: number;
+  readonly maxMegabytes?: number;
+  readonly endToken?: readonly string[];
+}
+
+const given = <K extends string, V>(key: K, value: V | undefined) => (value === undefined ? {} : ({ [key]: value } as { [key in K]: V }));
+
+/** `guerdon serve`: until Ctrl-C or SIGTERM, then what is under way is answered; a second one leaves at once with 130. */
+export async function serve(screen: Screen, file: string, command: ServeCommand): Promise<void> {
+  const token = command.tokenEnv === undefined ? undefined : process.env[command.tokenEnv];
+  if (command.tokenEnv !== undefined && (token === undefined || token === ""))
+    throw new GuerdonError("usage", `--token-env ${command.tokenEnv}: there is no such environment variable, or it is empty`);
+  if (command.watch === true && !/[./\\]/.test(file))
+    throw new GuerdonError("usage", "--watch needs a reward of your own: guerdon serve ./reward.ts --watch");
+  const options: ServeOptions = {
+    ...given("port", command.port),
+    ...given("host", command.host),
+    ...given("token", token),
+    ...given("anonymous", command.anonymous),
+    ...given("unscorable", command.unscorable),
+    ...given("watch", command.watch),
+    ...given("timeoutMs", command.timeout === undefined ? undefined : Math.ceil(command.timeout * 1000)),
+    ...given("processes", command.processes),
+    ...given("concurrency", command.concurrency),
+    ...given("memoryMiB", command.memory),
+    ...given("maxRows", command.maxRows),
+    ...given("maxBytes", command.maxMegabytes === undefined ? undefined : Math.ceil(command.maxMegabytes * 1e6)),
+    ...given("endTokens", command.endToken),
+    onEvent: (sentence) => screen.say(sentence),
+  };
+  const server = await start(file, options);
+  const rewards = server.rewards().map(({ name, version, parts, scope }) => ({ name, version, parts, scope }));
+  screen.result(`${server.url} serves ${rewards.map(({ name }) => name).join(", ")}`, { url: server.url, port: server.port, rewards });
+  screen.say(`OpenRLHF  --reward.remote_url ${server.url}/get_reward`);
+  screen.say("TRL, verl guerdon shim trl > guerdon_reward.py");
+  screen.say(`Anything  POST ${server.url}/v1/score {"rows":[{"prompt":"...","completion":"..."}]}`);
+
+  await new Promise<void>((resolve) => {
+    let isEnding = false;
+    const stop = (): void => {
+      if (isEnding) process.exit(130);
+      isEnding = true;
+      screen.say("Answering what is under way, then ending. Ctrl-C again leaves at once.");
+      resolve();
+    };
+    process.on("SIGINT", stop);
+    process.on("SIGTERM", stop);
+  });
+  await server.close();
+}
