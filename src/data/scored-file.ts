@@ -72,7 +72,9 @@ export async function scoredFile(options: ScoredFileOptions): Promise<ScoredFile
   if (!resume && !overwrite && (await host.exists(out)))
     throw new GuerdonError("input", `${out} exists already: choose another name, or say --overwrite.`);
   let earlier = 0;
-  const isUnfinished = await host.exists(about);
+  const isUnfinished = await host.exists(partial);
+  // A kill between the last two steps of `finish` leaves the description of a file that is complete.
+  if (!isUnfinished) await host.remove(about);
   if (isUnfinished && resume) {
     requireSameJob(await host.readText(about), description, about);
     earlier = await readPartial(host, partial, job.as, onEarlier);
@@ -81,8 +83,10 @@ export async function scoredFile(options: ScoredFileOptions): Promise<ScoredFile
   } else if (resume && (await host.exists(out))) {
     throw new GuerdonError("input", `${out} is finished: there is nothing to continue. Say --overwrite to score it anew.`);
   } else {
-    await host.writeAtomic(partial, "");
+    // In this order no kill leaves rows of one job under the description of another.
+    await host.remove(partial);
     await host.writeAtomic(about, description);
+    await host.writeAtomic(partial, "");
   }
 
   let buffer = "";

@@ -1,6 +1,6 @@
 import { expect, expectTypeOf, test } from "vitest";
 import { z } from "zod";
-import { gate, reward, score, sum, type Reward, type Score } from "../../src/rewards/index.ts";
+import { gate, reward, score, sum, type Reward, type Score, type ScoredRow } from "../../src/rewards/index.ts";
 
 // The type checker is the judge here: an @ts-expect-error without an error fails `npm run types`.
 const correct = reward("correct", { columns: z.object({ reference: z.string() }) }, ({ text, reference }) => text === reference);
@@ -43,4 +43,18 @@ test("columns, parts and lengths are typed", async () => {
   // @ts-expect-error a whole reward cannot take the place of one that needs nothing
   const free: Reward = correct;
   expect((await score(free, row)).error?.kind).toBe("missing-column");
+});
+
+test("streams, iterables and files are typed too", async () => {
+  async function* rows() {
+    yield { ...row, reference: "r" };
+  }
+  expectTypeOf(await score(correct, rows())).toEqualTypeOf<readonly Score[]>();
+  for await (const one of score.stream(correct, rows())) expectTypeOf(one).toEqualTypeOf<ScoredRow>();
+  // @ts-expect-error `reference` is missing
+  score.stream(correct, [row]);
+  // @ts-expect-error `reference` is missing
+  score.stream(quality, rows());
+  const ofFile = () => score(correct, "answers.jsonl");
+  expectTypeOf(ofFile).returns.resolves.toEqualTypeOf<readonly Score[]>();
 });
