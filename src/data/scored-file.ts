@@ -72,12 +72,13 @@ export async function scoredFile(options: ScoredFileOptions): Promise<ScoredFile
   if (!resume && !overwrite && (await host.exists(out)))
     throw new GuerdonError("input", `${out} exists already: choose another name, or say --overwrite.`);
   let earlier = 0;
+  let longest = 0;
   const isUnfinished = await host.exists(partial);
   // A kill between the last two steps of `finish` leaves the description of a file that is complete.
   if (!isUnfinished) await host.remove(about);
   if (isUnfinished && resume) {
     requireSameJob(await host.readText(about), description, about);
-    earlier = await readPartial(host, partial, job.as, onEarlier);
+    ({ earlier, longest } = await readPartial(host, partial, job.as, onEarlier));
   } else if (isUnfinished && !overwrite) {
     throw new GuerdonError("input", `${out} is unfinished (${partial}): go on with --continue, or start anew with --overwrite.`);
   } else if (resume && (await host.exists(out))) {
@@ -103,7 +104,9 @@ export async function scoredFile(options: ScoredFileOptions): Promise<ScoredFile
       const clash = columns.find((name) => name in file.row);
       if (clash !== undefined)
         throw new GuerdonError("input", `${file.where} already has "${clash}". Choose another name for the score: --as second_score.`);
-      buffer += withScore(file, score, job.as, format);
+      const line = withScore(file, score, job.as, format);
+      longest = Math.max(longest, line.length);
+      buffer += line;
       if (buffer.length >= bufferSize || performance.now() - flushed > bufferMs) await flush();
     },
     flush,
@@ -111,7 +114,7 @@ export async function scoredFile(options: ScoredFileOptions): Promise<ScoredFile
       await flush();
       const made = format === "jsonl" ? partial : `${out}.partial.${format}`;
       if (format === "csv" || format === "tsv") await writeDelimited(host, partial, made, format === "csv" ? "," : "\t", input);
-      if (format === "parquet") await writeParquet(partial, made, job.as, input);
+      if (format === "parquet") await writeParquet(partial, made, job.as, input, longest);
       await host.sync(made);
       await host.rename(made, out);
       if (made !== partial) await host.remove(partial);
@@ -159,21 +162,28 @@ function requireSameJob(found: string, expected: string, path: string): void {
 }
 
 /** Counts the complete rows of an unfinished file and cuts off what follows them. */
-async function readPartial(host: Host, path: string, as: string, onEarlier: ((score: Score) => void) | undefined): Promise<number> {
+async function readPartial(
+  host: Host,
+  path: string,
+  as: string,
+  onEarlier: ((score: Score) => void) | undefined,
+): Promise<{ readonly earlier: number; readonly longest: number }> {
   const size = (await host.stat(path))?.size ?? 0;
   if (size === 0) {
     await host.writeAtomic(path, "");
-    return 0;
+    return { earlier: 0, longest: 0 };
   }
   const end = await lastLineEnd(host, path, size);
   if (end < size) await host.truncate(path, end);
-  let rows = 0;
+  let earlier = 0;
+  let longest = 0;
   for await (const lot of readLots(path, { host, format: "jsonl" }))
-    for (const { row } of lot) {
-      rows++;
+    for (const { row, text } of lot) {
+      earlier++;
+      longest = Math.max(longest, text!.length);
       onEarlier?.(scoreIn(row, as));
     }
-  return rows;
+  return { earlier, longest };
 }
 
 /** Where the last complete line ends. */
@@ -221,10 +231,14 @@ async function writeDelimited(host: Host, from: string, to: string, delimiter: s
 const cellOf = (value: unknown): string =>
   value === null || value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value);
 
-async function writeParquet(from: string, to: string, as: string, input: ScoredFileOptions["input"]): Promise<void> {
+/** @param longest characters of the longest row */
+async function writeParquet(from: string, to: string, as: string, input: ScoredFileOptions["input"], longest: number): Promise<void> {
   await withDuckDB(async (connection) => {
+    // Each thread has buffers of its own, and copying is not what takes the time.
+    await connection.run("SET threads = 1");
+    const largest = Math.max(16 << 20, 4 * longest);
     const source = (columns: string): string =>
-      `read_json(${sqlText(from)}, format = 'newline_delimited', maximum_object_size = 1073741824, ${columns})`;
+      `read_json(${sqlText(from)}, format = 'newline_delimited', maximum_object_size = ${largest}, ${columns})`;
     const described = await connection.runAndReadAll(`DESCRIBE SELECT * FROM ${source("sample_size = -1, map_inference_threshold = -1")}`);
     const types = new Map(described.getRows().map(([name, type]) => [String(name), String(type)]));
     const scores = scoreColumns(as);
