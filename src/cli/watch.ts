@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, watch } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, dirname, join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { readRows } from "../data/read.ts";
 import { scoreIn } from "../data/scored-file.ts";
 import { GuerdonError } from "../error.ts";
@@ -10,6 +10,7 @@ import type { ScoreCommand } from "./commands/score.ts";
 import { interruptible } from "./interrupt.ts";
 import { loadReward } from "./rewards.ts";
 import { printable, short, type Screen } from "./screen.ts";
+import { sourceFiles } from "./source-digest.ts";
 
 /** What is compared from one scoring to the next. */
 interface Seen {
@@ -25,7 +26,7 @@ const quietMs = 80;
 const sources = /\.(?:[cm]?[jt]sx?|json|txt|md|ya?ml)$/;
 
 /**
- * `guerdon score --watch`: scores, and scores again whenever the reward's file, a file beside it or the input changes, each time in a process
+ * `guerdon score --watch`: scores, and scores again whenever the reward's file, a file that it imports, one beside these or the input changes, each time in a process
  * of its own, so that everything is loaded anew. Shows the rows whose scores changed.
  */
 export async function watchScores(screen: Screen, input: string, options: ScoreCommand): Promise<number> {
@@ -35,10 +36,10 @@ export async function watchScores(screen: Screen, input: string, options: ScoreC
   // A reward that cannot be loaded at all is said before anything is watched; later faults are shown and waited for.
   await loadReward(options.reward);
   const folder = mkdtempSync(join(tmpdir(), "guerdon-watch-"));
-  const watchers: ReturnType<typeof watch>[] = [];
+  const watchers = new Map<string, ReturnType<typeof watch>>();
   let child: ChildProcess | null = null;
   try {
-    return await interruptible(screen, async (signal) => {
+    const watching = async (signal: AbortSignal): Promise<number> => {
       let before: readonly Seen[] | null = null;
       let isStale = true;
       let wake = (): void => undefined;
@@ -51,15 +52,18 @@ export async function watchScores(screen: Screen, input: string, options: ScoreC
           wake();
         }, quietMs);
       };
-      const inputName = basename(input);
-      watchers.push(
-        watch(dirname(resolve(path)), { recursive: true }, (_, name) => {
-          if (name === null || (sources.test(name) && !/(^|[/\\])(node_modules|\.[^/\\]+)[/\\]/.test(name))) changed();
-        }),
-        watch(dirname(resolve(input)), (_, name) => {
-          if (name === inputName) changed();
-        }),
-      );
+      const inputPath = resolve(input);
+      /** Folders are watched, because editors replace files; not what lies below them, which may be a whole node_modules. */
+      const watchFolders = (): void => {
+        for (const folderOf of new Set([inputPath, ...sourceFiles(path).keys()].map((file) => dirname(file))))
+          if (!watchers.has(folderOf))
+            watchers.set(
+              folderOf,
+              watch(folderOf, (_, name) => {
+                if (name === null || sources.test(name) || join(folderOf, name) === inputPath) changed();
+              }),
+            );
+      };
       signal.addEventListener("abort", () => {
         child?.kill("SIGKILL");
         wake();
@@ -71,6 +75,7 @@ export async function watchScores(screen: Screen, input: string, options: ScoreC
           continue;
         }
         isStale = false;
+        watchFolders();
         const out = join(folder, "scores.jsonl");
         child = scorer(input, options, out);
         const outcome = await ended(child);
@@ -84,9 +89,10 @@ export async function watchScores(screen: Screen, input: string, options: ScoreC
         }
         screen.say("Watching for changes. Ctrl-C ends it.");
       }
-    });
+    };
+    return await interruptible(screen, watching, null);
   } finally {
-    for (const watcher of watchers) watcher.close();
+    for (const watcher of watchers.values()) watcher.close();
     (child as ChildProcess | null)?.kill("SIGKILL");
     rmSync(folder, { recursive: true, force: true });
   }

@@ -72,7 +72,7 @@ export async function scoreFile(screen: Screen, input: string, options: ScoreCom
 
   const started = performance.now();
   let summary: Summary | null = null;
-  await interruptible(screen, async (signal) => {
+  const scoring = async (signal: AbortSignal): Promise<void> => {
     const settings: StreamOptions = {
       host,
       columns,
@@ -99,7 +99,8 @@ export async function scoreFile(screen: Screen, input: string, options: ScoreCom
       await output?.flush();
       throw withWayOn(cause, output, options.out);
     }
-  });
+  };
+  await interruptible(screen, scoring, "Stopping. Ctrl-C again leaves at once.");
   report(screen, loaded, input, options, summary!, firsts, { earlier, seconds: (performance.now() - started) / 1000 });
 }
 
