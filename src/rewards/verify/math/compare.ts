@@ -1,7 +1,9 @@
 import { evaluate, type Setting } from "./evaluate.ts";
 import { isExpression, proportional, sameExpression, type Truth } from "./expressions.ts";
-import { replace, some, symbols, type Node } from "./node.ts";
+import { some, symbols, type Node } from "./node.ts";
 import { add, divide, fraction, isExact, isFinite, isReal, isZero, negate, real, sameNumber, whole, type Num } from "./number.ts";
+import { matrix, rowsOf } from "./matrices.ts";
+import { given, isEquation, plusMinus, type Relation } from "./statements.ts";
 import { contains, holds, realSet, sameSet, trialPoints } from "./sets.ts";
 import { measure } from "./units.ts";
 
@@ -11,7 +13,6 @@ export interface Comparison {
   readonly tolerance: number | null;
 }
 
-type Relation = Node & { kind: "relation" };
 type Tuple = Node & { kind: "tuple" };
 
 /** Whether an answer says the same as the reference: null where neither can be shown. */
@@ -74,72 +75,7 @@ function plain(node: Node): Node {
   return spread[0]!;
 }
 
-/** The values of an expression with plus-minus: two, whatever number of such signs it has. Lists and sets are left to their elements. */
-function plusMinus(node: Node): Node[] {
-  if (node.kind === "list" || node.kind === "set") return [node];
-  if (!some(node, (one) => one.kind === "plus-minus")) return [node];
-  return ([1, -1] as const).map((way) =>
-    replace(node, (one) => {
-      if (one.kind !== "plus-minus") return null;
-      const inner = (side: Node): Node => plusMinus(side)[way === 1 ? 0 : 1] ?? side;
-      const right = inner(one.right);
-      return { kind: "add", terms: [inner(one.left), one.sign * way === 1 ? right : { kind: "negate", value: right }] };
-    }),
-  );
-}
-
 // --- equations
-
-const isEquation = (node: Node): node is Relation =>
-  node.kind === "relation" && node.signs.every((sign) => sign === "=" || sign === "approx" || sign === "equiv");
-
-/** A name, not a statement: x, f(x), |AB|, angle ABC, S_1 : S_2, (x, y). */
-function isName(node: Node): boolean {
-  switch (node.kind) {
-    case "symbol":
-      return true;
-    case "constant":
-      return node.name === "e" || node.name === "i";
-    case "call":
-      return (
-        !/^(?:root|factorial|binomial|sin|cos|tan|ln|log|exp)$/.test(node.name) &&
-        node.arguments.every((one) => isName(one) || one.kind === "number")
-      );
-    case "multiply":
-      return node.factors.every(isName);
-    case "divide":
-      return isName(node.left) && isName(node.right);
-    case "power":
-      // The inverse function's name.
-      return node.base.kind === "symbol" && node.exponent.kind === "negate";
-    case "ratio":
-    case "tuple":
-      return node.items.every(isName);
-    case "words":
-      return true;
-    default:
-      return false;
-  }
-}
-
-/** What an equation of the form "name = value" gives, null for other equations. The last exact part of a chain counts. */
-function given(node: Relation): { name: Node; value: Node; approximate: Node | null } | null {
-  const exact = node.parts.filter((_, i) => i === 0 || node.signs[i - 1] !== "approx");
-  const [name, value] = [node.parts[0]!, exact.length > 1 ? exact.at(-1)! : node.parts.at(-1)!];
-  const approximate = node.signs.includes("approx") && exact.length > 1 ? node.parts.at(-1)! : null;
-  // 1/6 = 0.1666 approximately says 1/6.
-  if (exact.length === 1 && node.parts.length === 2 && symbols(name).length === 0)
-    return { name, value: name, approximate: node.parts[1]! };
-  if (isName(name)) {
-    const own = symbols(name);
-    const again =
-      node.parts.length === 2 && name.kind !== "call" && name.kind !== "multiply" && symbols(value).some((symbol) => own.includes(symbol));
-    return again ? null : { name, value, approximate };
-  }
-  // 3 + 4 = 7 says 7.
-  if (node.parts.length > 2 || (symbols(name).length === 0 && symbols(value).length === 0)) return { name, value, approximate };
-  return null;
-}
 
 const difference = (node: Relation): Node => ({ kind: "add", terms: [node.parts[0]!, { kind: "negate", value: node.parts.at(-1)! }] });
 
@@ -380,66 +316,6 @@ function sameTuples(a: Tuple, b: Tuple, how: Comparison): Truth {
 function brackets({ open, close }: Tuple): string {
   if (open === "<(") return "()";
   return `${open === "[" ? "[" : "("}${close === "]" ? "]" : ")"}`;
-}
-
-type Matrix = Node & { kind: "matrix" };
-
-/** A matrix, or a sum, product, multiple or quotient of some. */
-function matrix(node: Node): Matrix | null {
-  switch (node.kind) {
-    case "matrix":
-      return node;
-    case "negate":
-      return scaled(matrix(node.value), { kind: "number", value: whole(-1), decimals: null });
-    case "divide": {
-      const inner = matrix(node.left);
-      return (
-        inner && { kind: "matrix", rows: inner.rows.map((row) => row.map((left): Node => ({ kind: "divide", left, right: node.right }))) }
-      );
-    }
-    case "multiply": {
-      const [inner, rest] = [node.factors.map(matrix), node.factors.filter((factor) => matrix(factor) === null)];
-      const matrices = inner.filter((one) => one !== null);
-      if (matrices.length === 0 || !rest.every(isExpression)) return null;
-      const total = matrices.slice(1).reduce<Matrix | null>((left, right) => left && times(left, right), matrices[0]!);
-      return rest.length === 0 ? total : scaled(total, { kind: "multiply", factors: rest });
-    }
-    case "add": {
-      const matrices = node.terms.map(matrix);
-      return matrices.reduce((left, right) => left && right && plus(left, right));
-    }
-    default:
-      return null;
-  }
-}
-
-const plus = (a: Matrix, b: Matrix): Matrix | null =>
-  a.rows.length !== b.rows.length || a.rows[0]!.length !== b.rows[0]!.length
-    ? null
-    : { kind: "matrix", rows: a.rows.map((row, i) => row.map((cell, j): Node => ({ kind: "add", terms: [cell, b.rows[i]![j]!] }))) };
-
-const times = (a: Matrix, b: Matrix): Matrix | null =>
-  a.rows[0]!.length !== b.rows.length || a.rows.length * b.rows[0]!.length > 100
-    ? null
-    : {
-        kind: "matrix",
-        rows: a.rows.map((row) =>
-          b.rows[0]!.map((_, j): Node => ({
-            kind: "add",
-            terms: row.map((cell, k): Node => ({ kind: "multiply", factors: [cell, b.rows[k]![j]!] })),
-          })),
-        ),
-      };
-
-const scaled = (node: Matrix | null, factor: Node): Matrix | null =>
-  node && { kind: "matrix", rows: node.rows.map((row) => row.map((cell): Node => ({ kind: "multiply", factors: [factor, cell] }))) };
-
-/** Rows of a matrix, a tuple of tuples, or a tuple as a vector. */
-function rowsOf(node: Node): readonly (readonly Node[])[] | null {
-  if (node.kind === "matrix") return node.rows;
-  if (node.kind !== "tuple") return null;
-  if (node.items.every((item): item is Tuple => item.kind === "tuple")) return node.items.map((item) => item.items);
-  return node.items.map((item) => [item]);
 }
 
 function sameMatrices(a: Node, b: Node, how: Comparison): Truth {

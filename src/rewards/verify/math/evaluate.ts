@@ -80,7 +80,18 @@ export function evaluate(node: Node, setting: Setting): Num {
       return series(node, setting);
     case "call":
       return within(call(node.name, node.arguments, setting), setting);
-    default:
+    case "plus-minus":
+    case "matrix":
+    case "tuple":
+    case "set":
+    case "list":
+    case "relation":
+    case "union":
+    case "intersection":
+    case "difference":
+    case "domain":
+    case "residue":
+    case "words":
       return undefinedNumber;
   }
 }

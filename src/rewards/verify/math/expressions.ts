@@ -180,7 +180,23 @@ export function isExpression(node: Node): boolean {
     case "residue":
     case "matrix":
       return false;
-    default:
-      return children(node).every(isExpression) || (node.kind === "call" && node.name === "det");
+    case "call":
+      return node.name === "det" || node.arguments.every(isExpression);
+    case "number":
+    case "symbol":
+    case "constant":
+    case "add":
+    case "multiply":
+    case "divide":
+    case "negate":
+    case "power":
+    case "plus-minus":
+    case "percent":
+    case "degrees":
+    case "based":
+    case "series":
+    case "ratio":
+    case "quantity":
+      return children(node).every(isExpression);
   }
 }

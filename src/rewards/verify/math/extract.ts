@@ -151,7 +151,7 @@ function last(text: string): string | null {
     short &&
     (words.length === 0 ||
       (maths
-        ? words.length <= 3 && /^[-+±(\[\\\d.$€£¥−]/.test(whole) && !/\$[^$]*[a-z]{3,}[^$]*\$/i.test(whole) && !/[=,]/.test(whole)
+        ? words.length <= 3 && /^[-+±([\\\d.$€£¥−]/.test(whole) && !/\$[^$]*[a-z]{3,}[^$]*\$/i.test(whole) && !/[=,]/.test(whole)
         : whole.split(/\s+/).length <= 3))
   )
     return whole.replace(/[.,;]$/, "");

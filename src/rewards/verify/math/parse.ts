@@ -1,7 +1,27 @@
-import { changesValue, isUnit, multipliers } from "./units.ts";
-import { functions, tokens, Unreadable, type Commas, type Token } from "./tokens.ts";
-import { replace, type Bracket, type Node, type RelationSign, type UnitPower } from "./node.ts";
+import { replace, type Bracket, type Node, type RelationSign } from "./node.ts";
 import { whole } from "./number.ts";
+import {
+  accented,
+  afterBracket,
+  bases,
+  closing,
+  constantOr,
+  digitsOf,
+  inverses,
+  isNumeric,
+  isOne,
+  isSetLike,
+  isUnitLetter,
+  mixedNumber,
+  negated,
+  number,
+  product,
+  splittable,
+  zero,
+} from "./parts.ts";
+import { Cursor, tokens, Unreadable, type Commas, type Token } from "./tokens.ts";
+import { unitBehind } from "./unit-behind.ts";
+import { isUnit } from "./units.ts";
 
 const relationSigns: Readonly<Record<string, RelationSign>> = {
   "=": "=",
@@ -14,7 +34,6 @@ const relationSigns: Readonly<Record<string, RelationSign>> = {
   approx: "approx",
   equiv: "equiv",
 };
-const closing = new Set([")", "]", "}", "set}", ")>", "&", "\\\\", "rfloor", "rceil", "over", "choose"]);
 /** Names that stand for functions when a bracket follows; others are factors. */
 const openFunctions = /^[fghFGH](?:_.*)?'*$/;
 const deepest = 80;
@@ -29,13 +48,9 @@ export function parse(text: string, commas: Commas): Node | null {
   }
 }
 
-const number = (n: number | bigint): Node => ({ kind: "number", value: whole(n), decimals: null });
-export const zero = number(0);
-
 /** Recursive descent, with the state that the functions of a descent share. */
 class Parser {
-  readonly #tokens: readonly Token[];
-  #at = 0;
+  readonly #cursor: Cursor;
   #depth = 0;
   /** How many |...| are open: there, a bar closes. */
   #bars = 0;
@@ -43,27 +58,9 @@ class Parser {
   #colons = true;
 
   constructor(list: readonly Token[]) {
-    this.#tokens = list;
+    this.#cursor = new Cursor(list);
   }
 
-  get #next(): Token | undefined {
-    return this.#tokens[this.#at];
-  }
-  #is(...signs: string[]): boolean {
-    const token = this.#next;
-    return token?.kind === "sign" && signs.includes(token.text);
-  }
-  #take(...signs: string[]): boolean {
-    if (!this.#is(...signs)) return false;
-    this.#at++;
-    return true;
-  }
-  #expect(...signs: string[]): string {
-    const token = this.#next;
-    if (!this.#is(...signs)) throw new Unreadable(`expected ${signs.join(" or ")}`);
-    this.#at++;
-    return token!.text;
-  }
   #nested<T>(read: () => T): T {
     if (++this.#depth > deepest) throw new Unreadable("nested too deeply");
     const value = read();
@@ -73,9 +70,9 @@ class Parser {
 
   answer(): Node {
     // "= 5" and "\approx 5"
-    if (this.#tokens.length > 1) this.#take("=", "approx");
+    if (this.#cursor.tokens.length > 1) this.#cursor.take("=", "approx");
     const node = this.#list();
-    if (this.#next !== undefined) throw new Unreadable("something is left over");
+    if (this.#cursor.next !== undefined) throw new Unreadable("something is left over");
     return node;
   }
 
@@ -84,14 +81,14 @@ class Parser {
     const groups: Node[][] = [[]];
     const separators: string[] = [];
     for (;;) {
-      while (this.#is(",", "and", "or", "\\\\")) separators.push(this.#expect(",", "and", "or", "\\\\"));
+      while (this.#cursor.is(",", "and", "or", "\\\\")) separators.push(this.#cursor.expect(",", "and", "or", "\\\\"));
       // ]0, 1[ begins with what elsewhere ends.
-      const outwards = this.#at === 0 && this.#is("]");
-      if (this.#next === undefined || (this.#next.kind === "sign" && closing.has(this.#next.text) && !outwards)) break;
+      const outwards = this.#cursor.at === 0 && this.#cursor.is("]");
+      if (this.#cursor.next === undefined || (this.#cursor.next.kind === "sign" && closing.has(this.#cursor.next.text) && !outwards)) break;
       groups.at(-1)!.push(this.#statement());
-      const token = this.#next;
+      const token = this.#cursor.next;
       if (token === undefined || (token.kind === "sign" && closing.has(token.text) && token.text !== "\\\\")) break;
-      const separator = this.#expect(",", ";", "and", "or", "\\\\");
+      const separator = this.#cursor.expect(",", ";", "and", "or", "\\\\");
       separators.push(separator);
       if (separator === ";") groups.push([]);
     }
@@ -113,30 +110,25 @@ class Parser {
       const parts = [this.#side()];
       const signs: RelationSign[] = [];
       for (;;) {
-        const token = this.#next;
+        const token = this.#cursor.next;
         const sign = token?.kind === "sign" ? relationSigns[token.text] : undefined;
         if (sign === undefined) break;
-        this.#at++;
+        this.#cursor.at++;
         // "x = \ 3", "x >\ = 3"
         signs.push(sign);
         parts.push(this.#side());
       }
       const node: Node = signs.length === 0 ? parts[0]! : { kind: "relation", parts, signs };
-      if (this.#is("pmod", "mod") || (this.#is("(") && this.#peekSign(1) === "mod")) return this.#residue(node);
+      if (this.#cursor.is("pmod", "mod") || (this.#cursor.is("(") && this.#cursor.peekSign(1) === "mod")) return this.#residue(node);
       return node;
     });
   }
 
-  #peekSign(offset: number): string | null {
-    const token = this.#tokens[this.#at + offset];
-    return token?.kind === "sign" ? token.text : null;
-  }
-
   #residue(node: Node): Node {
-    const bracket = this.#take("(");
-    this.#at++;
+    const bracket = this.#cursor.take("(");
+    this.#cursor.at++;
     const modulus = this.#sum();
-    if (bracket) this.#expect(")");
+    if (bracket) this.#cursor.expect(")");
     const value = node.kind === "relation" ? node.parts.at(-1)! : node;
     const residue: Node = { kind: "residue", value, modulus };
     return node.kind === "relation" ? { ...node, parts: [...node.parts.slice(0, -1), residue] } : residue;
@@ -146,11 +138,11 @@ class Parser {
   #side(): Node {
     let left = this.#ratio();
     for (;;) {
-      const token = this.#next;
+      const token = this.#cursor.next;
       const union = token?.kind === "symbol" && token.text === "U" && isSetLike(left);
-      if (this.#take("cup") || (union && ++this.#at)) left = { kind: "union", left, right: this.#intersection() };
-      else if (this.#take("cap")) left = { kind: "intersection", left, right: this.#ratio() };
-      else if (this.#take("setminus") || (isSetLike(left) && this.#is("-") && this.#take("-")))
+      if (this.#cursor.take("cup") || (union && ++this.#cursor.at)) left = { kind: "union", left, right: this.#intersection() };
+      else if (this.#cursor.take("cap")) left = { kind: "intersection", left, right: this.#ratio() };
+      else if (this.#cursor.take("setminus") || (isSetLike(left) && this.#cursor.is("-") && this.#cursor.take("-")))
         left = { kind: "difference", left, right: this.#ratio() };
       else return left;
     }
@@ -158,102 +150,49 @@ class Parser {
 
   #intersection(): Node {
     let left = this.#ratio();
-    while (this.#take("cap")) left = { kind: "intersection", left, right: this.#ratio() };
+    while (this.#cursor.take("cap")) left = { kind: "intersection", left, right: this.#ratio() };
     return left;
   }
 
   #ratio(): Node {
     const first = this.#measured();
-    if (!this.#is(":", "to") || (!this.#colons && this.#is(":"))) return first;
+    if (!this.#cursor.is(":", "to") || (!this.#colons && this.#cursor.is(":"))) return first;
     const items = [first];
-    while (this.#take(":", "to")) items.push(this.#measured());
+    while (this.#cursor.take(":", "to")) items.push(this.#measured());
     return { kind: "ratio", items };
   }
 
   /** A sum and the unit behind it, or money before it. */
   #measured(): Node {
-    const start = this.#at;
-    const minus = this.#take("-");
-    const money = ["$", "€", "£", "¥", "₹"].find((sign) => this.#take(sign));
+    const start = this.#cursor.at;
+    const minus = this.#cursor.take("-");
+    const money = ["$", "€", "£", "¥", "₹"].find((sign) => this.#cursor.take(sign));
     if (money === undefined) {
-      this.#at = start;
-      return this.#unit(this.#sum());
+      this.#cursor.at = start;
+      return unitBehind(this.#cursor, this.#sum());
     }
-    const amount = this.#take("-") ? negated(this.#sum()) : this.#sum();
-    const value = this.#unit(minus ? negated(amount) : amount);
+    const amount = this.#cursor.take("-") ? negated(this.#sum()) : this.#sum();
+    const value = unitBehind(this.#cursor, minus ? negated(amount) : amount);
     const pure = value.kind === "quantity" ? value.value : value;
     return { kind: "quantity", value: pure, unit: [{ name: money, power: 1 }] };
-  }
-
-  /** What stands behind a value and is no maths: a unit or other words. */
-  #unit(value: Node): Node {
-    const unit: UnitPower[] = [];
-    let side = 1;
-    let power = 1;
-    let result = value;
-    for (;;) {
-      const token = this.#next;
-      if (token === undefined) break;
-      if (
-        token.kind === "word" ||
-        (token.kind === "symbol" && (token.upright || unit.length > 0 || isUnitLetter(token, this.#tokens[this.#at + 1])))
-      ) {
-        this.#at++;
-        const lower = token.text.toLowerCase();
-        if (Object.hasOwn(multipliers, lower) && unit.length === 0) {
-          result = { kind: "multiply", factors: [result, number(multipliers[lower]!)] };
-          continue;
-        }
-        if (changesValue(lower)) throw new Unreadable(lower);
-        if (lower === "per") side = -1;
-        else if (lower === "square" || lower === "sq") power = 2;
-        else if (lower === "cubic" || lower === "cu") power = 3;
-        else if (lower === "squared" || lower === "cubed") unit.push({ ...unit.pop()!, power: lower === "cubed" ? 3 : 2 });
-        else {
-          if (this.#is("^")) power *= this.#unitPower();
-          unit.push({ name: token.text.length > 1 && !isUnit(token.text) ? lower : token.text, power: power * side });
-          power = 1;
-          if (side < 0) side = 1;
-        }
-      } else if (token.kind === "sign" && ["$", "€", "£", "¥", "₹"].includes(token.text)) {
-        this.#at++;
-        unit.push({ name: token.text, power: 1 });
-      } else if (unit.length > 0 && this.#take("/")) side = -1;
-      else if (unit.length > 0 && this.#take("*")) continue;
-      // "people in total", "people (rounded)"
-      else if (unit.length > 0 && token.kind === "sign" && (token.text === "to" || token.text === "in" || token.text === "'")) this.#at++;
-      else break;
-    }
-    return unit.length === 0 || unit[0] === undefined ? result : { kind: "quantity", value: result, unit };
-  }
-
-  #unitPower(): number {
-    this.#expect("^");
-    const brace = this.#take("{");
-    const sign = this.#take("-") ? -1 : 1;
-    const token = this.#next;
-    if (token?.kind !== "number") throw new Unreadable("a unit's power");
-    this.#at++;
-    if (brace) this.#expect("}");
-    return sign * Math.min(9, Number(token.text));
   }
 
   #sum(): Node {
     return this.#nested(() => {
       let left: Node | null = null;
-      if (this.#take("+")) left = null;
-      else if (this.#is("pm", "mp")) {
-        const sign = this.#expect("pm", "mp") === "pm" ? 1 : -1;
+      if (this.#cursor.take("+")) left = null;
+      else if (this.#cursor.is("pm", "mp")) {
+        const sign = this.#cursor.expect("pm", "mp") === "pm" ? 1 : -1;
         left = { kind: "plus-minus", sign, left: zero, right: this.#product() };
       }
       const terms: Node[] = [left ?? this.#product()];
       for (;;) {
         const total = (): Node => (terms.length === 1 ? terms[0]! : { kind: "add", terms: [...terms] });
-        if (this.#is("-") && terms.length === 1 && isSetLike(terms[0]!)) return terms[0]!;
-        if (this.#take("+")) terms.push(this.#product());
-        else if (this.#take("-")) terms.push(negated(this.#product()));
-        else if (this.#is("pm", "mp")) {
-          const sign = this.#expect("pm", "mp") === "pm" ? 1 : -1;
+        if (this.#cursor.is("-") && terms.length === 1 && isSetLike(terms[0]!)) return terms[0]!;
+        if (this.#cursor.take("+")) terms.push(this.#product());
+        else if (this.#cursor.take("-")) terms.push(negated(this.#product()));
+        else if (this.#cursor.is("pm", "mp")) {
+          const sign = this.#cursor.expect("pm", "mp") === "pm" ? 1 : -1;
           terms.splice(0, terms.length, { kind: "plus-minus", sign, left: total(), right: this.#product() });
         } else return total();
       }
@@ -261,32 +200,32 @@ class Parser {
   }
 
   #product(): Node {
-    if (this.#take("-")) return this.#nested(() => negated(this.#product()));
-    if (this.#take("+")) return this.#nested(() => this.#product());
+    if (this.#cursor.take("-")) return this.#nested(() => negated(this.#product()));
+    if (this.#cursor.take("+")) return this.#nested(() => this.#product());
     let left = this.#factor();
     for (;;) {
-      if (this.#take("%")) left = { kind: "percent", value: left };
-      else if (this.#take("*")) left = product(left, this.#signed());
-      else if (this.#take("/")) {
+      if (this.#cursor.take("%")) left = { kind: "percent", value: left };
+      else if (this.#cursor.take("*")) left = product(left, this.#signed());
+      else if (this.#cursor.take("/")) {
         const right = this.#signed();
         left = { kind: "divide", left, right };
       } else if (this.#startsFactor(left)) {
-        const before = this.#at;
+        const before = this.#cursor.at;
         const right = this.#factor();
-        if (right.kind === "number" && this.#tokens[before]?.kind === "number" && !afterBracket(this.#tokens[before - 1])) {
+        if (right.kind === "number" && this.#cursor.tokens[before]?.kind === "number" && !afterBracket(this.#cursor.tokens[before - 1])) {
           // Two numbers side by side are no product; a whole number and a proper fraction are a mixed number.
-          if (!this.#is("/")) throw new Unreadable("two numbers side by side");
+          if (!this.#cursor.is("/")) throw new Unreadable("two numbers side by side");
           const mixed = this.#mixed(left, right);
           if (mixed === null) throw new Unreadable("two numbers side by side");
           left = mixed;
-        } else left = mixedNumber(left, right, this.#tokens[before]) ?? product(left, right);
+        } else left = mixedNumber(left, right, this.#cursor.tokens[before]) ?? product(left, right);
       } else return left;
     }
   }
 
   /** 2 1/2, of which 2 and 1 are read. */
   #mixed(left: Node, numerator: Node): Node | null {
-    this.#expect("/");
+    this.#cursor.expect("/");
     const denominator = this.#factor();
     return mixedNumber(
       left,
@@ -296,14 +235,14 @@ class Parser {
   }
 
   #signed(): Node {
-    if (this.#take("-")) return negated(this.#signed());
-    if (this.#take("+")) return this.#signed();
+    if (this.#cursor.take("-")) return negated(this.#signed());
+    if (this.#cursor.take("+")) return this.#signed();
     return this.#factor();
   }
 
   /** Whether what comes next multiplies what was read without a sign between. */
   #startsFactor(left: Node): boolean {
-    const token = this.#next;
+    const token = this.#cursor.next;
     if (token === undefined) return false;
     switch (token.kind) {
       case "number":
@@ -313,7 +252,7 @@ class Parser {
         if (token.text === "U" && isSetLike(left)) return false;
         if (
           isNumeric(left) &&
-          (isUnitLetter(token, this.#tokens[this.#at + 1]) ||
+          (isUnitLetter(token, this.#cursor.tokens[this.#cursor.at + 1]) ||
             (token.upright && token.text !== "i" && token.text !== "e" && token.text !== "pi"))
         )
           return false;
@@ -322,11 +261,12 @@ class Parser {
         return splittable(token) && !(isNumeric(left) && isUnit(token.text));
       case "sign":
         if (token.text === "|") return this.#bars === 0;
-        if (token.text === "(" && this.#peekSign(1) === "mod") return false;
+        if (token.text === "(" && this.#cursor.peekSign(1) === "mod") return false;
         // [0, 1[
         if (
           token.text === "[" &&
-          (this.#tokens[this.#at + 1] === undefined || ["cup", "cap", "and", "or", ","].includes(this.#peekSign(1) ?? ""))
+          (this.#cursor.tokens[this.#cursor.at + 1] === undefined ||
+            ["cup", "cap", "and", "or", ","].includes(this.#cursor.peekSign(1) ?? ""))
         )
           return false;
         return (
@@ -342,15 +282,15 @@ class Parser {
     return this.#nested(() => {
       let node = this.#operand();
       for (;;) {
-        if (this.#take("!")) node = { kind: "call", name: "factorial", arguments: [node] };
-        else if (this.#take("°")) node = { kind: "degrees", value: node };
-        else if (this.#take("'")) node = node.kind === "symbol" ? { kind: "symbol", name: `${node.name}'` } : node;
-        else if (this.#is("^")) {
-          this.#at++;
+        if (this.#cursor.take("!")) node = { kind: "call", name: "factorial", arguments: [node] };
+        else if (this.#cursor.take("°")) node = { kind: "degrees", value: node };
+        else if (this.#cursor.take("'")) node = node.kind === "symbol" ? { kind: "symbol", name: `${node.name}'` } : node;
+        else if (this.#cursor.is("^")) {
+          this.#cursor.at++;
           if (this.#circle()) node = { kind: "degrees", value: node };
-          else if (this.#is("'")) continue;
+          else if (this.#cursor.is("'")) continue;
           else node = { kind: "power", base: node, exponent: this.#script() };
-        } else if (this.#is("_")) node = this.#subscript(node);
+        } else if (this.#cursor.is("_")) node = this.#subscript(node);
         else return node;
       }
     });
@@ -358,9 +298,9 @@ class Parser {
 
   /** The ring of degrees, as an exponent. */
   #circle(): boolean {
-    if (this.#take("circ")) return true;
-    if (this.#is("{") && this.#peekSign(1) === "circ" && this.#peekSign(2) === "}") {
-      this.#at += 3;
+    if (this.#cursor.take("circ")) return true;
+    if (this.#cursor.is("{") && this.#cursor.peekSign(1) === "circ" && this.#cursor.peekSign(2) === "}") {
+      this.#cursor.at += 3;
       return true;
     }
     return false;
@@ -368,31 +308,31 @@ class Parser {
 
   /** What follows ^ or _: a group, or one digit or letter. */
   #script(): Node {
-    if (this.#take("{")) {
+    if (this.#cursor.take("{")) {
       const node = this.#list();
-      this.#expect("}");
+      this.#cursor.expect("}");
       return node;
     }
-    if (this.#take("-")) return negated(this.#script());
-    if (this.#take("+")) return this.#script();
+    if (this.#cursor.take("-")) return negated(this.#script());
+    if (this.#cursor.take("+")) return this.#script();
     return this.#operand();
   }
 
   #subscript(node: Node): Node {
-    this.#expect("_");
-    const start = this.#at;
-    const group = this.#take("{");
+    this.#cursor.expect("_");
+    const start = this.#cursor.at;
+    const group = this.#cursor.take("{");
     const name: string[] = [];
     if (group)
       for (let depth = 1; ;) {
-        const token = this.#next;
+        const token = this.#cursor.next;
         if (token === undefined) throw new Unreadable("an open subscript");
-        this.#at++;
+        this.#cursor.at++;
         if (token.kind === "sign" && token.text === "{") depth++;
         if (token.kind === "sign" && token.text === "}" && --depth === 0) break;
         name.push(token.text);
       }
-    else name.push(this.#tokens[this.#at++]?.text ?? "");
+    else name.push(this.#cursor.tokens[this.#cursor.at++]?.text ?? "");
     const label = name.join("");
     const base = bases[label.toLowerCase()] ?? Number(label);
     const digits = digitsOf(node);
@@ -400,11 +340,11 @@ class Parser {
     if (node.kind === "symbol") {
       // An index that is computed, as in a_{n-1}, makes a function of it; a plain one is part of the name.
       if (group && /[+\-*/^]/.test(label)) {
-        const end = this.#at;
-        this.#at = start + 1;
+        const end = this.#cursor.at;
+        this.#cursor.at = start + 1;
         const index = this.#list();
-        this.#expect("}");
-        this.#at = end;
+        this.#cursor.expect("}");
+        this.#cursor.at = end;
         return { kind: "call", name: `${node.name}_`, arguments: [index] };
       }
       if (/^[a-z]$/i.test(label)) return { kind: "call", name: `${node.name}_`, arguments: [{ kind: "symbol", name: label }] };
@@ -415,9 +355,9 @@ class Parser {
   }
 
   #operand(): Node {
-    const token = this.#next;
+    const token = this.#cursor.next;
     if (token === undefined) throw new Unreadable("an operand is missing");
-    this.#at++;
+    this.#cursor.at++;
     switch (token.kind) {
       case "number":
         return { kind: "number", value: token.value, decimals: token.decimals };
@@ -426,11 +366,11 @@ class Parser {
       case "function":
         return this.#function(token.text);
       case "word": {
-        if (this.#is("_") && /^[0-9A-F]+$/.test(token.text)) return { kind: "symbol", name: token.text };
+        if (this.#cursor.is("_") && /^[0-9A-F]+$/.test(token.text)) return { kind: "symbol", name: token.text };
         if (!splittable(token)) throw new Unreadable("a word");
         // Letter by letter in place, so that what follows belongs to the last one: xy^2.
-        const letters = [...token.text].map((text): Token => ({ ...token, kind: "symbol", text, space: false }));
-        (this.#tokens as Token[]).splice(this.#at - 1, 1, ...letters);
+        const letters = token.text.split("").map((text): Token => ({ ...token, kind: "symbol", text, space: false }));
+        this.#cursor.tokens.splice(this.#cursor.at - 1, 1, ...letters);
         return this.#symbol(letters[0]!);
       }
       case "sign":
@@ -440,16 +380,16 @@ class Parser {
 
   #symbol(token: Token): Node {
     const node = constantOr(token.text);
-    const after = this.#next;
+    const after = this.#cursor.next;
     if (
       node.kind === "symbol" &&
-      this.#is("(") &&
+      this.#cursor.is("(") &&
       !after!.space &&
       (openFunctions.test(node.name) || ((node.name === "C" || node.name === "P") && this.#twoArguments()))
     ) {
-      this.#at++;
+      this.#cursor.at++;
       const inside = this.#list();
-      this.#expect(")");
+      this.#cursor.expect(")");
       const list = inside.kind === "list" ? inside.items : [inside];
       if (node.name === "C" && list.length === 2) return { kind: "call", name: "binomial", arguments: list };
       return { kind: "call", name: node.name, arguments: list };
@@ -459,7 +399,7 @@ class Parser {
 
   /** Whether the bracket that opens here holds two plain arguments, as in C(5, 2). */
   #twoArguments(): boolean {
-    const [a, comma, b, close] = [1, 2, 3, 4].map((k) => this.#tokens[this.#at + k]);
+    const [a, comma, b, close] = [1, 2, 3, 4].map((k) => this.#cursor.tokens[this.#cursor.at + k]);
     return (
       (a?.kind === "number" || a?.kind === "symbol") &&
       comma?.text === "," &&
@@ -472,22 +412,22 @@ class Parser {
   #function(name: string): Node {
     if (name === "sqrt" || name === "cbrt") {
       let degree: Node = number(name === "cbrt" ? 3 : 2);
-      if (this.#take("[")) {
+      if (this.#cursor.take("[")) {
         degree = this.#list();
-        this.#expect("]");
+        this.#cursor.expect("]");
       }
-      const inside = this.#is("{", "(") ? this.#group(this.#expect("{", "(")) : this.#operand();
+      const inside = this.#cursor.is("{", "(") ? this.#group(this.#cursor.expect("{", "(")) : this.#operand();
       return { kind: "call", name: "root", arguments: [inside, degree] };
     }
     let exponent: Node | null = null;
     let base: Node | null = null;
     for (;;) {
-      if (this.#is("^") && exponent === null) {
-        this.#at++;
+      if (this.#cursor.is("^") && exponent === null) {
+        this.#cursor.at++;
         if (this.#circle()) throw new Unreadable("degrees of a function");
         exponent = this.#script();
-      } else if (this.#is("_") && base === null) {
-        this.#at++;
+      } else if (this.#cursor.is("_") && base === null) {
+        this.#cursor.at++;
         base = this.#script();
       } else break;
     }
@@ -499,25 +439,25 @@ class Parser {
   }
 
   #arguments(): Node[] {
-    if (this.#is("(", "[", "set{")) {
-      const open = this.#expect("(", "[", "set{");
+    if (this.#cursor.is("(", "[", "set{")) {
+      const open = this.#cursor.expect("(", "[", "set{");
       const inside = this.#list();
-      this.#expect(open === "(" ? ")" : open === "[" ? "]" : "set}");
+      this.#cursor.expect(open === "(" ? ")" : open === "[" ? "]" : "set}");
       const list = inside.kind === "list" ? [...inside.items] : [inside];
       // ln(2)^3 and sin(x)! mean the power of the value, which the caller's loop reads.
       return list;
     }
-    if (this.#take("-")) return [negated(this.#argumentProduct())];
+    if (this.#cursor.take("-")) return [negated(this.#argumentProduct())];
     return [this.#argumentProduct()];
   }
 
   #argumentProduct(): Node {
     let left = this.#factor();
     for (;;) {
-      const token = this.#next;
+      const token = this.#cursor.next;
       if (token?.kind === "function" || (token?.kind === "sign" && (token.text === "(" || token.text === "|"))) return left;
-      if (token?.kind === "sign" && token.text === "/" && this.#tokens[this.#at + 1]?.kind !== "function") {
-        this.#at++;
+      if (token?.kind === "sign" && token.text === "/" && this.#cursor.tokens[this.#cursor.at + 1]?.kind !== "function") {
+        this.#cursor.at++;
         left = { kind: "divide", left, right: this.#factor() };
       } else if (this.#startsFactor(left) && token?.kind !== "word") left = product(left, this.#factor());
       else return left;
@@ -539,13 +479,13 @@ class Parser {
         this.#bars++;
         const value = this.#sum();
         this.#bars--;
-        this.#expect("|");
+        this.#cursor.expect("|");
         return { kind: "call", name: "abs", arguments: [value] };
       }
       case "lfloor":
       case "lceil": {
         const value = this.#sum();
-        this.#expect(sign === "lfloor" ? "rfloor" : "rceil");
+        this.#cursor.expect(sign === "lfloor" ? "rfloor" : "rceil");
         return { kind: "call", name: sign === "lfloor" ? "floor" : "ceil", arguments: [value] };
       }
       case "infinity":
@@ -554,7 +494,12 @@ class Parser {
         return { kind: "domain", name: "empty" };
       case "frac": {
         const left = this.#fractionPart();
-        if (left.kind === "symbol" && left.name === "d" && this.#is("{") && this.#tokens[this.#at + 1]?.text.startsWith("d"))
+        if (
+          left.kind === "symbol" &&
+          left.name === "d" &&
+          this.#cursor.is("{") &&
+          this.#cursor.tokens[this.#cursor.at + 1]?.text.startsWith("d")
+        )
           throw new Unreadable("a derivative");
         return { kind: "divide", left, right: this.#fractionPart() };
       }
@@ -563,10 +508,10 @@ class Parser {
         return { kind: "call", name: "binomial", arguments: [top, this.#fractionPart()] };
       }
       case "blackboard": {
-        const brace = this.#take("{");
-        const token = this.#next;
-        this.#at++;
-        if (brace) this.#expect("}");
+        const brace = this.#cursor.take("{");
+        const token = this.#cursor.next;
+        this.#cursor.at++;
+        if (brace) this.#cursor.expect("}");
         if (token?.kind !== "symbol" || !/^[RZNQC]$/.test(token.text)) throw new Unreadable("a set of numbers");
         return { kind: "domain", name: token.text as "R" };
       }
@@ -586,17 +531,17 @@ class Parser {
 
   /** \frac34 is 3/4: without braces one digit or letter counts. */
   #fractionPart(): Node {
-    const token = this.#next;
+    const token = this.#cursor.next;
     if (token?.kind === "sign" && token.text === "{") {
-      this.#at++;
+      this.#cursor.at++;
       const node = this.#list();
-      this.#expect("}");
+      this.#cursor.expect("}");
       return node;
     }
     if (token?.kind === "number" && token.text.length > 1 && /^\d+$/.test(token.text)) {
       // The token is longer than the one digit that LaTeX takes: split it in place.
       const rest: Token = { ...token, text: token.text.slice(1), value: whole(BigInt(token.text.slice(1))), space: false };
-      (this.#tokens as Token[]).splice(this.#at, 1, { ...token, text: token.text[0]!, value: whole(BigInt(token.text[0]!)) }, rest);
+      this.#cursor.tokens.splice(this.#cursor.at, 1, { ...token, text: token.text[0]!, value: whole(BigInt(token.text[0]!)) }, rest);
     }
     return this.#operand();
   }
@@ -605,13 +550,13 @@ class Parser {
     const bars = this.#bars;
     this.#bars = 0;
     const items: Node[] = [];
-    if (this.#is(")", "]")) throw new Unreadable("empty brackets");
+    if (this.#cursor.is(")", "]")) throw new Unreadable("empty brackets");
     for (;;) {
       items.push(this.#statement());
-      if (!this.#take(",", ";")) break;
-      if (this.#is(")", "]", ")>")) break;
+      if (!this.#cursor.take(",", ";")) break;
+      if (this.#cursor.is(")", "]", ")>")) break;
     }
-    const close = (open === "<(" ? this.#expect(")>", ">") : this.#expect(")", "]", "[")) as Bracket;
+    const close = (open === "<(" ? this.#cursor.expect(")>", ">") : this.#cursor.expect(")", "]", "[")) as Bracket;
     this.#bars = bars;
     if (items.length === 1) {
       if ((open === "(" && close === ")") || (open === "[" && close === "]" && items[0]!.kind !== "tuple" && items[0]!.kind !== "list"))
@@ -628,26 +573,26 @@ class Parser {
     this.#bars = 1;
     this.#colons = false;
     const items: Node[] = [];
-    if (this.#take(close)) return { kind: "domain", name: "empty" };
+    if (this.#cursor.take(close)) return { kind: "domain", name: "empty" };
     for (;;) {
       const item = this.#statement();
-      if (this.#take("|", ":")) {
+      if (this.#cursor.take("|", ":")) {
         this.#bars = 0;
         this.#colons = true;
         const condition = this.#list();
         this.#bars = bars;
-        this.#expect(close);
+        this.#cursor.expect(close);
         // {x | x > 2} is its condition; {2k + 1 | k in Z} is its term.
         if (item.kind === "symbol" || item.kind === "relation") return condition;
         if (condition.kind === "relation" && condition.signs[0] === "in") return { kind: "set", items: [item] };
         throw new Unreadable("a set with a condition on a term");
       }
       items.push(item);
-      if (this.#is("...")) throw new Unreadable("a set that goes on");
-      if (!this.#take(",", ";", "and", "or")) break;
-      while (this.#take("and", "or")) continue;
+      if (this.#cursor.is("...")) throw new Unreadable("a set that goes on");
+      if (!this.#cursor.take(",", ";", "and", "or")) break;
+      while (this.#cursor.take("and", "or")) continue;
     }
-    this.#expect(close);
+    this.#cursor.expect(close);
     this.#bars = bars;
     this.#colons = true;
     return { kind: "set", items };
@@ -655,26 +600,26 @@ class Parser {
 
   /** LaTeX's own braces, which nobody sees: a group. */
   #braces(): Node {
-    if (this.#take("}")) return { kind: "domain", name: "empty" };
+    if (this.#cursor.take("}")) return { kind: "domain", name: "empty" };
     const node = this.#list();
-    if (this.#is("over", "choose")) {
-      const sign = this.#expect("over", "choose");
+    if (this.#cursor.is("over", "choose")) {
+      const sign = this.#cursor.expect("over", "choose");
       const right = this.#list();
-      this.#expect("}");
+      this.#cursor.expect("}");
       return sign === "over" ? { kind: "divide", left: node, right } : { kind: "call", name: "binomial", arguments: [node, right] };
     }
-    this.#expect("}");
+    this.#cursor.expect("}");
     return node;
   }
 
   #series(isProduct: boolean): Node {
-    this.#expect("_");
-    this.#expect("{");
+    this.#cursor.expect("_");
+    this.#cursor.expect("{");
     const index = this.#operand();
-    this.#expect("=");
+    this.#cursor.expect("=");
     const from = this.#sum();
-    this.#expect("}");
-    this.#expect("^");
+    this.#cursor.expect("}");
+    this.#cursor.expect("^");
     const to = this.#script();
     const body = this.#product();
     if (index.kind !== "symbol" && !(index.kind === "constant" && index.name === "i")) throw new Unreadable("an index that is no name");
@@ -688,11 +633,11 @@ class Parser {
     if (!matrix && !/^(?:cases|aligned|align|gathered|equation)$/.test(name)) throw new Unreadable(name);
     const rows: Node[][] = [[]];
     for (;;) {
-      if (this.#take(`end:${name}`)) break;
-      if (this.#take("\\\\")) rows.push([]);
-      else if (this.#take("&")) {
+      if (this.#cursor.take(`end:${name}`)) break;
+      if (this.#cursor.take("\\\\")) rows.push([]);
+      else if (this.#cursor.take("&")) {
         if (rows.at(-1)!.length === 0 && matrix) throw new Unreadable("an empty cell");
-      } else if (!matrix && this.#take(",", ";", "and", "or")) continue;
+      } else if (!matrix && this.#cursor.take(",", ";", "and", "or")) continue;
       else rows.at(-1)!.push(this.#statement());
     }
     const filled = rows.filter((row) => row.length > 0);
@@ -703,112 +648,3 @@ class Parser {
     return { kind: "matrix", rows: filled };
   }
 }
-
-const bases: Readonly<Record<string, number>> = {
-  two: 2,
-  three: 3,
-  four: 4,
-  five: 5,
-  six: 6,
-  seven: 7,
-  eight: 8,
-  nine: 9,
-  ten: 10,
-  twelve: 12,
-  sixteen: 16,
-};
-const inverses: Readonly<Record<string, string>> = {
-  sin: "arcsin",
-  cos: "arccos",
-  tan: "arctan",
-  cot: "arccot",
-  sec: "arcsec",
-  csc: "arccsc",
-  sinh: "arcsinh",
-  cosh: "arccosh",
-  tanh: "arctanh",
-};
-
-function negated(value: Node): Node {
-  if (value.kind === "percent" || value.kind === "degrees") return { ...value, value: negated(value.value) };
-  return { kind: "negate", value };
-}
-/** A line over the name of a segment changes nothing; over anything else it does. */
-function accented(sign: string, inside: Node): Node {
-  if (sign === "overline" && inside.kind === "multiply" && inside.factors.every((one) => one.kind === "symbol" && /^[A-Z]$/.test(one.name)))
-    return inside;
-  return { kind: "call", name: `${sign} `, arguments: [inside] };
-}
-
-const isOne = (node: Node): boolean => node.kind === "number" && "n" in node.value && node.value.n === 1n && node.value.d === 1n;
-
-function product(...parts: Node[]): Node {
-  if (parts.length === 1) return parts[0]!;
-  return { kind: "multiply", factors: parts.flatMap((part) => (part.kind === "multiply" ? part.factors : [part])) };
-}
-
-function constantOr(name: string): Node {
-  if (name === "pi" || name === "e" || name === "i") return { kind: "constant", name };
-  return { kind: "symbol", name };
-}
-
-/** Plain letters in a row that are factors rather than a word: few, or the points of a figure. */
-const splittable = (token: Token): boolean =>
-  token.kind === "word" &&
-  !token.upright &&
-  (/^[A-Z]{2,4}$/.test(token.text) ? token.text !== "DNE" : token.text.length <= 3 && !commonWords.has(token.text.toLowerCase()));
-const commonWords = new Set(
-  "the for are has was its yes no not all any is of if it we so by as at an per odd one two six ten red day st nd rd th".split(" "),
-);
-
-/** Whether a letter after a number is a unit: set apart from it, and the last thing or part of a quotient of units. */
-function isUnitLetter(token: Token, after: Token | undefined): boolean {
-  if (token.kind !== "symbol" || !(token.space || token.upright) || !isUnit(token.text)) return false;
-  return (
-    token.upright || after === undefined || (after.kind === "sign" && (after.text === "/" || after.text === "^" || closing.has(after.text)))
-  );
-}
-
-/** Made of numbers only, so that a letter behind it may be a unit. */
-function isNumeric(node: Node): boolean {
-  if (node.kind === "number" || (node.kind === "constant" && node.name === "pi")) return true;
-  if (node.kind === "negate" || node.kind === "degrees") return isNumeric(node.value);
-  if (node.kind === "multiply") return node.factors.every(isNumeric);
-  if (node.kind === "add") return node.terms.every(isNumeric);
-  if (node.kind === "divide") return isNumeric(node.left) && isNumeric(node.right);
-  if (node.kind === "power") return isNumeric(node.base) && isNumeric(node.exponent);
-  return node.kind === "call" && node.name === "root" && node.arguments.every(isNumeric);
-}
-
-const isSetLike = (node: Node): boolean =>
-  node.kind === "tuple" ||
-  node.kind === "set" ||
-  node.kind === "domain" ||
-  node.kind === "union" ||
-  node.kind === "difference" ||
-  node.kind === "intersection";
-
-const afterBracket = (token: Token | undefined): boolean =>
-  token?.kind === "sign" && (token.text === ")" || token.text === "}" || token.text === "]" || token.text === "!");
-
-/** 2 3/4 where 2 is a whole number, or minus one, and 3/4 a proper fraction of whole numbers. */
-function mixedNumber(left: Node, right: Node, first: Token | undefined): Node | null {
-  if (first?.kind !== "sign" || first.text !== "frac" || right.kind !== "divide") return null;
-  const value = left.kind === "negate" ? left.value : left;
-  const wholes = [value, right.left, right.right].map((node) =>
-    node.kind === "number" && node.decimals === null && "n" in node.value && node.value.d === 1n ? node.value.n : null,
-  );
-  const [units, numerator, denominator] = wholes;
-  if (units == null || numerator == null || denominator == null || units <= 0n || numerator >= denominator) return null;
-  const sum: Node = { kind: "add", terms: [value, right] };
-  return left.kind === "negate" ? negated(sum) : sum;
-}
-
-function digitsOf(node: Node): string | null {
-  if (node.kind === "number" && node.decimals === null && "n" in node.value && node.value.d === 1n) return node.value.n.toString();
-  if (node.kind === "symbol" && /^[0-9A-F]+$/.test(node.name) && (node.name.length > 1 || /[A-F]/.test(node.name))) return node.name;
-  return null;
-}
-
-/** Whether a name is that of a function with a value of its own. */
-export const isKnownFunction = (name: string): boolean => functions.has(name);

@@ -106,44 +106,36 @@ function end(node: Node, setting: Setting): Num | null {
 
 /** The set of real numbers that an interval, union, inequality, finite set or point stands for; null where there is none to be computed. */
 export function realSet(node: Node, setting: Setting): RealSet | null {
-  switch (node.kind) {
-    case "domain":
-      return node.name === "R" ? allReals : node.name === "empty" ? [] : null;
-    case "tuple": {
-      if (node.items.length !== 2 || node.open === "<(") return null;
-      const [low, high] = [end(node.items[0]!, setting), end(node.items[1]!, setting)];
-      if (low === null || high === null) return null;
-      // ]0, 1[ is open.
-      const lowOpen = node.open !== "[" || !Number.isFinite(real(low));
-      const highOpen = node.close !== "]" || !Number.isFinite(real(high));
-      return order(low, high) > 0 ? null : merged([{ low, high, lowOpen, highOpen }]);
-    }
-    case "set": {
-      const values = node.items.map((item) => end(item, setting));
-      return values.some((value) => value === null) ? null : merged((values as Num[]).map(point));
-    }
-    case "union":
-    case "intersection":
-    case "difference": {
-      const [left, right] = [realSet(node.left, setting), realSet(node.right, setting)];
-      if (left === null || right === null) return null;
-      if (node.kind === "union") return merged([...left, ...right]);
-      return intersect(left, node.kind === "intersection" ? right : complement(right));
-    }
-    case "relation":
-      return ofRelation(node, setting);
-    case "list": {
-      const sets = node.items.map((item) => (item.kind === "relation" ? realSet(item, setting) : null));
-      const names = new Set(node.items.flatMap(symbols));
-      if (names.size > 1 || sets.some((set) => set === null)) return null;
-      const known = sets as RealSet[];
-      const common = known.reduce(intersect);
-      // "x > 1 and x < 3" is what both allow; "x < -1 and x > 1" cannot be meant so.
-      return node.join === "or" || common.length === 0 ? merged(known.flat()) : common;
-    }
-    default:
-      return null;
+  if (node.kind === "domain") return node.name === "R" ? allReals : node.name === "empty" ? [] : null;
+  if (node.kind === "tuple") return ofInterval(node, setting);
+  if (node.kind === "relation") return ofRelation(node, setting);
+  if (node.kind === "set") {
+    const values = node.items.map((item) => end(item, setting));
+    return values.some((value) => value === null) ? null : merged((values as Num[]).map(point));
   }
+  if (node.kind === "union" || node.kind === "intersection" || node.kind === "difference") {
+    const [left, right] = [realSet(node.left, setting), realSet(node.right, setting)];
+    if (left === null || right === null) return null;
+    if (node.kind === "union") return merged([...left, ...right]);
+    return intersect(left, node.kind === "intersection" ? right : complement(right));
+  }
+  if (node.kind !== "list" || new Set(node.items.flatMap(symbols)).size > 1) return null;
+  const sets = node.items.map((item) => (item.kind === "relation" ? realSet(item, setting) : null));
+  if (sets.some((set) => set === null)) return null;
+  const known = sets as RealSet[];
+  const common = known.reduce(intersect);
+  // "x > 1 and x < 3" is what both allow; "x < -1 and x > 1" cannot be meant so.
+  return node.join === "or" || common.length === 0 ? merged(known.flat()) : common;
+}
+
+function ofInterval(node: Node & { kind: "tuple" }, setting: Setting): RealSet | null {
+  if (node.items.length !== 2 || node.open === "<(") return null;
+  const [low, high] = [end(node.items[0]!, setting), end(node.items[1]!, setting)];
+  if (low === null || high === null || order(low, high) > 0) return null;
+  // ]0, 1[ is open.
+  const lowOpen = node.open !== "[" || !Number.isFinite(real(low));
+  const highOpen = node.close !== "]" || !Number.isFinite(real(high));
+  return merged([{ low, high, lowOpen, highOpen }]);
 }
 
 const flipped: Readonly<Record<RelationSign, RelationSign>> = {
@@ -207,7 +199,10 @@ function half(sign: RelationSign, value: Num): RealSet {
       return merged([{ low: value, lowOpen: sign === ">" || !Number.isFinite(real(value)), high: infinity, highOpen: true }]);
     case "!=":
       return complement([point(value)]);
-    default:
+    case "=":
+    case "approx":
+    case "equiv":
+    case "in":
       return [point(value)];
   }
 }
@@ -229,7 +224,10 @@ export function holds(node: Node & { kind: "relation" }, setting: Setting): bool
         return way >= 0;
       case "!=":
         return way !== 0;
-      default:
+      case "=":
+      case "approx":
+      case "equiv":
+      case "in":
         return way === 0;
     }
   });

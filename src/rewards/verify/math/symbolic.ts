@@ -58,7 +58,10 @@ export async function sameSymbolically(answer: string, reference: string, until:
       };
     case "threw":
       return { verdict: "cannot say", reason: "undecided", message: `The symbolic stage could not read them: ${outcome.reason}` };
-    default:
+    case "timeout":
+    case "aborted":
+    case "ended":
+    case "memory":
       return late;
   }
 }

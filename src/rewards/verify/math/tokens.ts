@@ -174,6 +174,42 @@ const wordPattern = /[A-Za-z]+/y;
 /** What cannot be read; never leaves this folder. */
 export class Unreadable extends Error {}
 
+/** A place among tokens. */
+export class Cursor {
+  /** A parser splits tokens in place where they hold more than it takes. */
+  readonly tokens: Token[];
+  at = 0;
+
+  constructor(list: readonly Token[]) {
+    this.tokens = [...list];
+  }
+  get next(): Token | undefined {
+    return this.tokens[this.at];
+  }
+  is(...names: string[]): boolean {
+    const token = this.next;
+    return token?.kind === "sign" && names.includes(token.text);
+  }
+  /** Goes on when one of the signs is next. */
+  take(...names: string[]): boolean {
+    if (!this.is(...names)) return false;
+    this.at++;
+    return true;
+  }
+  /** @throws Unreadable when none of the signs is next */
+  expect(...names: string[]): string {
+    const token = this.next;
+    if (!this.is(...names)) throw new Unreadable(`expected ${names.join(" or ")}`);
+    this.at++;
+    return token!.text;
+  }
+  /** The sign that stands so many tokens ahead, null for anything else. */
+  peekSign(offset: number): string | null {
+    const token = this.tokens[this.at + offset];
+    return token?.kind === "sign" ? token.text : null;
+  }
+}
+
 /**
  * The tokens of an answer that went through `clean`.
  * @throws Unreadable for a sign that is none

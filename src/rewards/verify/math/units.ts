@@ -119,7 +119,7 @@ export function measure(unit: readonly UnitPower[]): { dimensions: string; size:
   }
   const dimensions = [...powers]
     .filter(([, power]) => power !== 0)
-    .sort()
-    .map(([name, power]) => `${name}^${power}`);
+    .map(([name, power]) => `${name}^${power}`)
+    .sort();
   return { dimensions: dimensions.join(" "), size };
 }
