@@ -210,9 +210,9 @@ describe("guerdon score", () => {
 describe("a scoring that is killed", () => {
   const rows = Array.from({ length: 600 }, (_, i) => ({ prompt: `p${i >> 2}`, completion: `answer ${i} ${"x".repeat(400)}` }));
   const slow = `import { reward } from "guerdon/rewards";
-    const wait = () => new Promise((resolve) => setTimeout(resolve, 5));
-    export const row = reward("row", async ({ text }) => { await wait(); return text.length % 7 === 0 ? null : text.length; });
-    export const group = reward.group("group", async (answers) => { await wait(); return answers.map(({ text }, i) => answers.length * 10 + i); });`;
+    const wait = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+    export const row = reward("row", async ({ text }) => { await wait(5); return text.length % 7 === 0 ? null : text.length; });
+    export const group = reward.group("group", async (answers) => { await wait(20); return answers.map(({ text }, i) => answers.length * 10 + i); });`;
 
   test.each(["row", "group"])("goes on to the file of an uninterrupted one, for rewards of a %s", async (name) => {
     write("long.jsonl", jsonl(rows));
@@ -234,7 +234,7 @@ describe("a scoring that is killed", () => {
     const out = `killed-${name}.jsonl`;
     const partial = at(`${out}.partial`);
     let kills = 0;
-    for (const least of [1, 100_000, 200_000]) {
+    for (const least of [1, 60_000, 120_000]) {
       const timer = { stop: (): void => undefined };
       const ended = guerdon([...words(out), ...(kills > 0 ? ["--continue"] : [])], root, (child) => {
         const poll = setInterval(() => {
