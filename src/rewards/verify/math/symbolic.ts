@@ -4,6 +4,8 @@ import type { Verdict } from "./same-answer.ts";
 import type { SymbolicJob, SymbolicResult } from "./symbolic-worker.ts";
 
 let shared: Pool<SymbolicJob, SymbolicResult> | null = null;
+/** Why no worker could be started: what failed once, such as a package that is not installed, is not tried for every pair. */
+let missing: string | null = null;
 
 /** Workers that are started when the first pair needs them, and kept. */
 function workers(): Pool<SymbolicJob, SymbolicResult> {
@@ -24,6 +26,7 @@ const tower = /\d{17,}|\d{4,}\s*!|!\s*!|\d[eE]\+?\d{4,}|\^\s*\{?\s*\d{4,}|\^[^^]
 
 /** Asks the symbolic library in a worker, which is killed at the deadline. */
 export async function sameSymbolically(answer: string, reference: string, until: number, signal?: AbortSignal): Promise<Verdict> {
+  if (missing !== null) return { verdict: "cannot say", reason: "no symbolic stage", message: missing };
   const left = Math.ceil(until - performance.now());
   if (left <= 0) return late;
   const hopeless = [answer, reference].some((text) => text.length > 400 || tower.test(text));
@@ -51,11 +54,8 @@ export async function sameSymbolically(answer: string, reference: string, until:
         message: "The symbolic stage could show neither that they are the same nor that they differ.",
       };
     case "start":
-      return {
-        verdict: "cannot say",
-        reason: "no symbolic stage",
-        message: `The symbolic stage could not be started (${outcome.reason}). It needs: npm install @cortex-js/compute-engine`,
-      };
+      missing = `The symbolic stage could not be started (${outcome.reason}). It needs: npm install @cortex-js/compute-engine`;
+      return { verdict: "cannot say", reason: "no symbolic stage", message: missing };
     case "threw":
       return { verdict: "cannot say", reason: "undecided", message: `The symbolic stage could not read them: ${outcome.reason}` };
     case "timeout":
