@@ -29,21 +29,25 @@ export function listen(listener: (message: unknown) => void): (message: unknown)
 export type ToPeer = { readonly id: number; readonly job: unknown };
 export type FromPeer =
   | { readonly ready: true }
-  | { readonly id: number; readonly value: unknown }
+  | { readonly id: number; readonly value: unknown; readonly last: boolean }
   | { readonly id: number; readonly error: string };
 
 /**
  * Answers the jobs of a pool: one at a time, each with what `work` returns. A throw is the answer to that job only. `prepare` is awaited
- * before the first job and says by throwing that this peer cannot work at all.
+ * before the first job and says by throwing that this peer cannot work at all. `spent` says after a job that this peer should get no other.
  */
-export function answerJobs<Job, Value>(work: (job: Job) => Value | Promise<Value>, prepare?: () => Promise<void>): void {
+export function answerJobs<Job, Value>(
+  work: (job: Job) => Value | Promise<Value>,
+  prepare?: () => Promise<void>,
+  spent = () => false,
+): void {
   const readiness = Promise.resolve(prepare?.());
   const post = listen((message) => {
     const { id, job } = message as ToPeer;
     void readiness
       .then(() => work(job as Job))
       .then(
-        (value) => post({ id, value } satisfies FromPeer),
+        (value) => post({ id, value, last: spent() } satisfies FromPeer),
         (cause: unknown) => post({ id, error: cause instanceof Error ? cause.message : String(cause) } satisfies FromPeer),
       );
   });

@@ -14,8 +14,8 @@ export interface PoolOptions {
   readonly size: number;
   /** How long a peer may take until it is ready; 60,000 ms unless said. */
   readonly startMs?: number;
-  /** After so many jobs a peer is replaced; never unless said. */
-  readonly jobsPerPeer?: number;
+  /** Peers kept ready beyond those that may work, to take the place of those that are killed; 0 unless said. */
+  readonly spare?: number;
 }
 
 export interface JobOptions {
@@ -44,11 +44,10 @@ interface Member {
   peer: Peer | null;
   state: "starting" | "idle" | "busy" | "gone";
   current: (Waiting & { id: number; timer: ReturnType<typeof setTimeout> }) | null;
-  jobs: number;
 }
 
 /** Peers that take one job at a time, killed and replaced when they are too late or die. @throws GuerdonError "usage" for a size below 1 */
-export function pool<Job, Value>({ start, size, startMs = 60_000, jobsPerPeer = Infinity }: PoolOptions): Pool<Job, Value> {
+export function pool<Job, Value>({ start, size, startMs = 60_000, spare = 0 }: PoolOptions): Pool<Job, Value> {
   if (!Number.isInteger(size) || size < 1) throw new GuerdonError("usage", `A pool needs a size of at least 1, not ${size}.`);
   const members = new Set<Member>();
   const queue: Waiting[] = [];
@@ -87,7 +86,6 @@ export function pool<Job, Value>({ start, size, startMs = 60_000, jobsPerPeer = 
     const timer = setTimeout(() => fail(member, { kind: "timeout", reason: `it took longer than ${timeoutMs} ms` }), timeoutMs);
     member.current = { ...waiting, id, timer };
     member.state = "busy";
-    member.jobs++;
     try {
       member.peer!.post({ id, job: waiting.job } satisfies ToPeer);
     } catch (cause) {
@@ -114,8 +112,11 @@ export function pool<Job, Value>({ start, size, startMs = 60_000, jobsPerPeer = 
     clearTimeout(current.timer);
     member.current = null;
     member.state = "idle";
-    current.settle("error" in message ? { kind: "threw", reason: message.error } : { kind: "done", value: message.value });
-    if (member.jobs >= jobsPerPeer) void retire(member);
+    if ("error" in message) current.settle({ kind: "threw", reason: message.error });
+    else {
+      current.settle({ kind: "done", value: message.value });
+      if (message.last) void retire(member);
+    }
     dispatch();
   }
 
@@ -126,7 +127,7 @@ export function pool<Job, Value>({ start, size, startMs = 60_000, jobsPerPeer = 
   }
 
   async function add(): Promise<void> {
-    const member: Member = { peer: null, state: "starting", current: null, jobs: 0 };
+    const member: Member = { peer: null, state: "starting", current: null };
     members.add(member);
     const timer = setTimeout(() => {
       if (member.state !== "starting") return;
@@ -165,12 +166,16 @@ export function pool<Job, Value>({ start, size, startMs = 60_000, jobsPerPeer = 
 
   function dispatch(): void {
     if (closed) return;
+    let busy = [...members].filter(({ state }) => state === "busy").length;
     for (const member of members) {
-      if (queue.length === 0) break;
-      if (member.state === "idle") begin(member, queue.shift()!);
+      if (queue.length === 0 || busy >= size) break;
+      if (member.state !== "idle") continue;
+      begin(member, queue.shift()!);
+      busy = [...members].filter(({ state }) => state === "busy").length;
     }
-    const starting = [...members].filter(({ state }) => state === "starting").length;
-    for (let i = starting; i < queue.length && members.size < size; i++) void add();
+    const ready = [...members].filter(({ state }) => state === "starting" || state === "idle").length;
+    const wanted = Math.min(size - busy, queue.length) + spare;
+    for (let i = ready; i < wanted && members.size < size + spare; i++) void add();
   }
 
   return {

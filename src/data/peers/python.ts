@@ -73,16 +73,20 @@ let outputLimit = 0;
 let tooMuch = false;
 const decoder = new TextDecoder();
 
-answerJobs(work, async () => {
-  interpreter = await start();
-});
+answerJobs(
+  work,
+  async () => {
+    interpreter = await start();
+  },
+  () => lost,
+);
 
 async function start(): Promise<Interpreter> {
   // Pyodide asks for constants in a way that Node's permissions refuse.
   Object.assign(process, { binding: () => ({ fs: constants }) });
   sealImports();
   const { loadPyodide } = await import("pyodide");
-  const python = await loadPyodide({ jsglobals: Object.create(null) as object, env: { HOME: "/home/pyodide", PYTHONHASHSEED: "0" } });
+  const python = await loadPyodide({ jsglobals: Object.create(null) as object, env: { HOME: "/home/pyodide", PYTHONHASHSEED: "0", _: "python" } });
   python.setInterruptBuffer(interrupt);
   python.setStdin({ read: readInput, isatty: false });
   python.setStdout({ write: writeOutput, isatty: false });
@@ -218,10 +222,8 @@ function stage(job: Record<string, unknown>, stdin = ""): { answer?: Record<stri
     sealed = false;
     Atomics.store(interrupt, 0, 0);
   }
-  if (reached !== "") {
-    lost = true;
-    return { broken: { kind: "forbidden", message: `it reached out of the interpreter (${reached})` } };
-  }
+  // What was reached for did nothing, so the restored interpreter is as good as new.
+  if (reached !== "") return { broken: { kind: "forbidden", message: `it reached out of the interpreter (${reached})` } };
   if (tooMuch) return { broken: { kind: "output", message: `it wrote more than ${outputLimit} bytes` } };
   try {
     return { answer: JSON.parse(files.readFile("/home/pyodide/answer.json", { encoding: "utf8" })) as Record<string, unknown> };
@@ -241,8 +243,6 @@ async function work(job: Job): Promise<{ used: Used[] }> {
     return { used: runUses(job, deadline) };
   } finally {
     alarm[0] = 0;
-    // The answer goes out first; the pool then finds this process gone and starts another.
-    if (lost) setTimeout(() => process.exit(0), 0);
   }
 }
 

@@ -53,6 +53,7 @@ const python: SandboxKind = {
     // The memory of the interpreter itself, 256 MiB; and no code from text, which would be a way to JavaScript.
     flags: ["--wasm-max-mem-pages=4096", "--disallow-code-generation-from-strings"],
   },
+  spare: 1,
   needs: "pyodide",
 };
 

@@ -84,9 +84,11 @@ class Room {
   private readonly shims: QuickJSHandle;
   private exports: QuickJSHandle | null = null;
   private readonly job: ProgramJob;
+  private readonly deadline: number;
 
   constructor(quickjs: QuickJSWASMModule, job: ProgramJob, deadline: number, stdin: string, source: string) {
     this.job = job;
+    this.deadline = deadline;
     this.runtime = quickjs.newRuntime();
     this.runtime.setMemoryLimit(job.memoryMiB * 2 ** 20);
     this.runtime.setMaxStackSize(256 * 1024);
@@ -133,6 +135,8 @@ class Room {
         if (failed) return failed;
       }
       if (this.tooMuch) return tooMuchOutput(this.job);
+      // An interrupted promise is only a rejected one to the program.
+      if (Date.now() > this.deadline) return tooLate(this.job.timeoutMs);
       using turn = this.context.getProp(this.shims, "turn");
       const turned = this.context.callFunction(turn, this.shims);
       if (turned.error) return this.failure(turned.error);

@@ -10,7 +10,8 @@ export interface SandboxKind {
   readonly size?: number;
   /** The package that it needs, for the sentence that says how to get it. */
   readonly needs?: string;
-  readonly jobsPerPeer?: number;
+  /** Sandboxes kept ready to replace those that are killed, for kinds that are slow to start. */
+  readonly spare?: number;
 }
 
 const pools = new Map<string, Pool<never, unknown>>();
@@ -22,7 +23,7 @@ function poolOf<Job, Value>(kind: SandboxKind): Pool<Job, Value> {
     pool<never, unknown>({
       start: async () => (await thisHost()).start(kind.module, kind.start),
       size: kind.size ?? sandboxSize(),
-      ...(kind.jobsPerPeer === undefined ? {} : { jobsPerPeer: kind.jobsPerPeer }),
+      spare: kind.spare ?? 0,
     });
   pools.set(kind.name, made);
   return made as unknown as Pool<Job, Value>;
