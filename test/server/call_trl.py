@@ -38,6 +38,8 @@ except ImportError:
     )
     print(json.dumps({"by": "hand", "rewards": rewards, "metrics": metrics, "extra": extra, "name": guerdon_reward.__name__}))
 else:
+    # Its logger wants to know which process it is in.
+    __import__("accelerate").PartialState()
     grpo_trainer.gather = lambda tensor: tensor
     grpo_trainer.profiling_context = lambda trainer, name: __import__("contextlib").nullcontext()
     trainer = types.SimpleNamespace(
