@@ -1,6 +1,6 @@
 import { arraysDevice } from "../arrays/index.ts";
 import { uniform, type Curriculum } from "../curricula/index.ts";
-import type { Engine } from "../engines/engine.ts";
+import type { Engine, Reader } from "../engines/engine.ts";
 import type { TextEnvironment } from "../environments/environment.ts";
 import { GuerdonError } from "../error.ts";
 import type { Policy, TextSequence } from "../policies/policy.ts";
@@ -12,13 +12,19 @@ import { healthWatch } from "./health.ts";
 import { loop, type StepReport } from "./loop.ts";
 import { describeMethod, needsReference, supervised, type DemonstrationMethod, type Method } from "./methods.ts";
 import { demonstrationPhase, rolloutPhase, type Notes } from "./phases.ts";
-import { frozenReference, type FrozenReference } from "./references.ts";
+import { baseReference, frozenReference, givenReference, type FrozenReference } from "./references.ts";
 import { metricsOf, type TrainReport } from "./report.ts";
 import type { RunFolder } from "./run-folder.ts";
 import type { Budget } from "./schedule.ts";
 
 /** An engine with a text policy. `localEngine` of a transformer is one and brings its tokenizer along. */
 export type TextEngine = Engine<TextSequence> & { readonly policy?: Policy<TextSequence> & { readonly tokenizer?: Tokenizer } };
+
+/**
+ * The reference policy of methods that need one: the policy as it is when the method begins ("start"); the model under the adapter that is
+ * trained ("base"), which costs neither memory nor space in checkpoints; or any reader, with a name for run.json.
+ */
+export type ReferenceChoice = "start" | "base" | { readonly name: string; readonly reader: Reader };
 
 export interface TrainOptions {
   readonly engine: TextEngine;
@@ -33,6 +39,8 @@ export interface TrainOptions {
   readonly tasksPerStep?: number;
   /** Supervised steps before the method; the method starts with a fresh optimizer. */
   readonly warmUp?: { readonly steps: number; readonly tasksPerStep?: number; readonly method?: DemonstrationMethod };
+  /** Default "start". */
+  readonly reference?: ReferenceChoice;
   /** Default: uniform over training tasks. */
   readonly curriculum?: Curriculum;
   /** Held-out evaluation after every so many steps of a phase, and after its last one. */
@@ -127,7 +135,9 @@ function prepared(options: TrainOptions) {
   const curriculum = options.curriculum ?? uniform(environment);
   const budget = budgetOf(options);
   const warmUpMethod = warmUp?.method ?? supervised({ learningRate: { peak: 4e-3, up: 20, floor: 0.1, shape: "linear" } });
-  const reference: FrozenReference | null = method.data === "rollouts" && needsReference(method) ? frozenReference(engine) : null;
+  const reference = method.data === "rollouts" && needsReference(method) ? referenceOf(engine, options.reference) : null;
+  if (options.reference !== undefined && reference === null)
+    throw new GuerdonError("usage", `A reference policy was given, and the method "${method.name}" reads none.`);
   const setting = { engine, environment, seed };
 
   const encoder = (): Tokenizer => {
@@ -176,7 +186,7 @@ function prepared(options: TrainOptions) {
       warmUp === undefined
         ? null
         : { steps: warmUp.steps, tasksPerStep: warmUp.tasksPerStep ?? tasksPerStep, method: describeMethod(warmUpMethod) },
-    method: describeMethod(method),
+    method: describeMethod(method, describeReference(options.reference)),
     budget: { ...budget },
     tasksPerStep,
     curriculum: curriculum.name,
@@ -186,6 +196,18 @@ function prepared(options: TrainOptions) {
   };
   const lengths: readonly Budget[] = [...(warmUp === undefined ? [] : [{ steps: warmUp.steps }]), budget];
   return { phases: [...warmUpPhases, main], state, watch, reward, reference, configuration, lengths };
+}
+
+function referenceOf(engine: TextEngine, choice: ReferenceChoice = "start"): FrozenReference {
+  if (choice === "start") return frozenReference(engine);
+  if (choice === "base") return baseReference(engine);
+  return givenReference(choice.name, choice.reader);
+}
+
+/** As run.json names it; undefined: as `describeMethod` does. */
+function describeReference(choice: ReferenceChoice = "start"): string | undefined {
+  if (choice === "start") return undefined;
+  return choice === "base" ? "the model under the adapter" : choice.name;
 }
 
 const defined = (object: object): { readonly [key: string]: Json } =>
