@@ -140,6 +140,44 @@ test("a row stops at the tokenizer's end, at a further stop token, at its length
   await expect(endless.sample(same, [request(full, 0)], { maxActions: 1 })).rejects.toThrow("no room for an answer");
 });
 
+test("top-k and top-p bound what is drawn at every token, and the log-probabilities are of what is kept", async () => {
+  const { policy, parameters } = model(small);
+  const requests = () => Array.from({ length: 60 }, (_, i) => request("1 2", i));
+  for (const choice of [{ topK: 2 }, { topP: 0.6 }]) {
+    const sampled = await policy.sample(parameters, requests(), { maxActions: 4, ...choice });
+    const prefixes = new Map<string, Map<number, number>>();
+    sampled.forEach(({ row, logProbs }) =>
+      row.actions.forEach((token, j) => {
+        const prefix = row.actions.slice(0, j).join(" ");
+        if (!prefixes.has(prefix)) prefixes.set(prefix, new Map());
+        prefixes.get(prefix)!.set(token, Math.exp(logProbs[j]!));
+      }),
+    );
+    const first = [...prefixes.get("")!.values()];
+    expect(first.reduce((sum, p) => sum + p, 0)).toBeCloseTo(1, 5);
+    for (const seen of prefixes.values()) {
+      expect([...seen.values()].reduce((sum, p) => sum + p, 0)).toBeLessThan(1 + 1e-5);
+      if ("topK" in choice) expect(seen.size).toBeLessThanOrEqual(2);
+    }
+    const free = new Set((await policy.sample(parameters, requests(), { maxActions: 1 })).map(({ row }) => row.actions[0]));
+    expect(first.length).toBeLessThan(free.size);
+  }
+});
+
+test("more requests than fit into one batch are drawn in several, each as it would be alone", async () => {
+  const { policy, parameters } = model({ ...small, context: 1200 });
+  const prompt = Array.from({ length: 1000 }, (_, i) => i % 6).join(" ");
+  const requests = () => Array.from({ length: 20 }, (_, i) => request(i % 3 === 0 ? prompt : "1 2", i));
+  // A prompt of 1024 slots and two heads allows sixteen rows in a batch.
+  const sampled = await policy.sample(parameters, requests(), { maxActions: 3 });
+  expect(policy.sampleShapes()).toBeGreaterThan(2);
+  for (const i of [0, 1, 18, 19]) {
+    const [alone] = await policy.sample(parameters, [requests()[i]!], { maxActions: 3 });
+    expect(alone!.row).toEqual(sampled[i]!.row);
+  }
+  policy.dispose();
+});
+
 test("a continued row keeps its earlier actions and is the forward pass of the whole row", async () => {
   const { policy, parameters } = model(small);
   const from = { prompt: Int32Array.of(1, 2), actions: Int32Array.of(3, 0, 4) };
