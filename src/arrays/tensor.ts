@@ -1,6 +1,6 @@
 import type * as Jax from "@jax-js/jax";
 import { GuerdonError } from "../error.ts";
-import { arraysDevice, checkThreads, library } from "./device.ts";
+import { arraysDevice, checkDevice, library } from "./device.ts";
 import { show, sizeOf } from "./shape.ts";
 
 type DeviceArray = Jax.numpy.Array;
@@ -27,12 +27,12 @@ export class Tensor {
    *
    * @param options.onThisThread with several wasm threads, compute on the calling thread alone. The many small kernels of a sampling step
    *   take a quarter less time that way. What the tensor was computed from must be settled; has no effect on other settings.
+   * @throws GuerdonError "internal" when a thread or the graphics card has failed
    */
   async read(options: { readonly onThisThread?: boolean } = {}): Promise<Float32Array | Int32Array> {
     const array = arrayOf(this, "read");
     const alone = options.onThisThread === true && (arraysDevice()?.threads ?? 1) > 1;
-    const data = alone ? readAlone(array) : await array.ref.data();
-    checkThreads();
+    const data = await (alone ? readAlone(array) : array.ref.data()).finally(checkDevice);
     if (data instanceof Float32Array || data instanceof Int32Array) return data;
     throw new GuerdonError("internal", `A tensor held ${data.constructor.name}.`);
   }
@@ -55,16 +55,14 @@ export function arrayOf(tensor: Tensor, use: string): DeviceArray {
   return tensor.array;
 }
 
-function readAlone(array: DeviceArray): ReturnType<DeviceArray["dataSync"]> {
+async function readAlone(array: DeviceArray): ReturnType<DeviceArray["data"]> {
   try {
     return array.ref.dataSync();
   } catch (cause) {
     throw new GuerdonError(
       "usage",
       "read on this thread: other threads are still computing what this tensor depends on; `await settle(...)` it first.",
-      {
-        cause,
-      },
+      { cause },
     );
   }
 }
@@ -92,6 +90,7 @@ export async function readAll<K extends string>(tensors: Readonly<Record<K, Tens
 
 /** Waits until everything is computed. Programs only queue work, so a long loop without `read` or `settle` piles up memory. */
 export async function settle(tensors: Readonly<Record<string, Tensor>> | readonly Tensor[]): Promise<void> {
-  await library().blockUntilReady(Object.values(tensors).map((tensor) => arrayOf(tensor, "settle")));
-  checkThreads();
+  await library()
+    .blockUntilReady(Object.values(tensors).map((tensor) => arrayOf(tensor, "settle")))
+    .finally(checkDevice);
 }
