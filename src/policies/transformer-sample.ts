@@ -5,6 +5,7 @@ import { GuerdonError } from "../error.ts";
 import { drawer, entropyOf } from "./draw.ts";
 import type { Choice } from "./draw.ts";
 import type { Parameters, TextSequence } from "./policy.ts";
+import { endings } from "./tokenizer.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import type { Resolved } from "./transformer-config.ts";
 import { openCache, powerOfTwo, promptSlots } from "./transformer-cache.ts";
@@ -131,7 +132,7 @@ async function drawBatch(
   const { config, tokenizer } = setting;
   const { vocabulary } = config;
   const most = Math.max(...batch.map((row) => row.limit));
-  const ends = new Set([...stopTokens, ...(tokenizer.end === null ? [] : [tokenizer.end])]);
+  const ends = new Set(endings(tokenizer, stopTokens));
   const draw = drawer(vocabulary, choice);
   const draws: Draws = {
     tokens: new Int32Array(batch.length * most),

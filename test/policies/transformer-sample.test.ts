@@ -131,6 +131,9 @@ test("a row stops at the tokenizer's end, at a further stop token, at its length
     else expect(tokens.length).toBe(8);
     expect(completion).toBe((stop === "stop" ? tokens.slice(0, -1) : tokens).join(" "));
   }
+  const two = transformer(small, { tokenizer: { ...numbers(6, 5), stops: [4] } });
+  const again = Array.from({ length: 40 }, (_, i) => request("1 2", i));
+  expect(await two.sample(parameters, again, { maxActions: 8 })).toEqual(sampled);
   const { policy: endless, parameters: same } = model(small);
   const long = Array.from({ length: 21 }, () => 1).join(" ");
   const [cut, free] = await endless.sample(same, [request(long, 0), request("1", 1)], { maxActions: 10 });
