@@ -18,7 +18,7 @@ export interface SumOptions<Key extends string> {
  * only when all parts are.
  *
  * @param parts rewards by the name that reports use; the parts of a part are called `part/inner`
- * @throws GuerdonError "usage" for no parts, or a weight that is not finite or of an unknown part
+ * @throws GuerdonError "usage" for no parts, two parts of the same name, or a weight that is not finite or of an unknown part
  */
 export function sum<const Parts extends Readonly<Record<string, Reward<never>>>>(
   parts: Parts,
@@ -28,16 +28,18 @@ export function sum<const Parts extends Readonly<Record<string, Reward<never>>>>
   if (entries.length === 0) throw new GuerdonError("usage", "sum needs at least one part.");
   const weightOf = new Map(Object.entries<number | undefined>(weights));
   for (const [key, weight] of weightOf) {
-    if (!(key in parts))
+    if (!Object.hasOwn(parts, key))
       throw new GuerdonError("usage", `sum: there is a weight for "${key}", but the parts are ${Object.keys(parts).join(", ")}.`);
     if (!Number.isFinite(weight))
       throw new GuerdonError("usage", `sum: the weight of "${key}" must be a finite number, not ${quoted(weight)}.`);
   }
+  const names = entries.flatMap(([key, part]) => namesUnder(key, part));
+  requireDistinct(names, "sum: two parts would be called");
   return {
     name: name ?? `sum(${Object.keys(parts).join(", ")})`,
     version: versionOf("sum", { weights, missing: missing ?? "unscorable", parts: versions(parts) }),
     scope: widest(entries.map(([, part]) => part.scope)),
-    parts: entries.flatMap(([key, part]) => namesUnder(key, part)),
+    parts: names,
     async evaluate(answers, calls) {
       const columns = await Promise.all(entries.map(([, part]) => part.evaluate(answers, calls)));
       return answers.map((_, i): Score => {
@@ -80,9 +82,7 @@ export function gate<A extends object, B extends object>(
   if (!Number.isFinite(otherwise)) throw new GuerdonError("usage", `gate: otherwise must be a finite number, not ${quoted(otherwise)}.`);
   const innerNames = inner.parts.length > 0 ? inner.parts : [inner.name];
   const names = [...namesUnder(condition.name, condition), ...innerNames];
-  const twice = names.find((one, i) => names.indexOf(one) < i);
-  if (twice !== undefined)
-    throw new GuerdonError("usage", `gate: the condition and the reward both have a part "${twice}". Rename one of them.`);
+  requireDistinct(names, "gate: the condition and the reward both have a part");
   return {
     name: name ?? `gate(${condition.name}, ${inner.name})`,
     version: versionOf("gate", {
@@ -136,6 +136,11 @@ const under = (key: string, { value, parts = {} }: Score): [string, number | nul
   ...Object.entries(parts).map(([inner, part]): [string, number | null] => [`${key}/${inner}`, part]),
 ];
 const namesUnder = (key: string, { parts }: Reward<never>): string[] => [key, ...parts.map((inner) => `${key}/${inner}`)];
+
+function requireDistinct(names: readonly string[], what: string): void {
+  const twice = names.find((one, i) => names.indexOf(one) < i);
+  if (twice !== undefined) throw new GuerdonError("usage", `${what} "${twice}". Rename one of them.`);
+}
 
 const versionOf = (name: string, options: unknown): string => `${name} ${JSON.stringify(options)}`;
 const versions = (parts: Readonly<Record<string, Reward<never>>>): Record<string, string> =>

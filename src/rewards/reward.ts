@@ -1,6 +1,6 @@
 import type { Message, Row } from "../data/row.ts";
 import { GuerdonError } from "../error.ts";
-import { thrownMessage, type CallContext, type Calls } from "./calls.ts";
+import { readAtOnce, thrownMessage, type CallContext, type Calls } from "./calls.ts";
 import { toScore, unscorable, quoted, type Grade, type Score, type ScoreError } from "./grade.ts";
 import type { InputOf, Issue, OutputOf, Schema, Validated } from "./schema.ts";
 
@@ -12,7 +12,7 @@ export interface Answer {
   readonly row: Row;
   /** Place among the rows that are scored, from 0. */
   readonly index: number;
-  /** Equal for answers to the same prompt: the row's `group`, or else its prompt. */
+  /** Where the scope is not "row": equal for answers to the same prompt (the row's `group`, or else its prompt). */
   readonly group: string;
 }
 
@@ -69,8 +69,8 @@ function ofRow(name: string, ...rest: [One<object>] | [RewardOptions, One<object
       answers.map(async (answer) => {
         const ready = await prepared(answer, name, options.columns);
         if ("error" in ready) return ready;
-        const outcome = await calls.call(name, (context) => grade(ready.graded, context));
-        return outcome.error ? { value: null, error: outcome.error } : toScore(outcome.value, name);
+        const outcome = await calls.call(name, (context) => readAtOnce(grade(ready.graded, context), (one) => toScore(one, name)));
+        return outcome.error ? { value: null, error: outcome.error } : outcome.value;
       }),
     ),
   );
@@ -158,14 +158,18 @@ async function inLots(
 
 async function callMany(name: string, ready: readonly Ready[], grade: Many<object>, calls: Calls): Promise<Score[]> {
   const graded = ready.map((one) => one.graded);
-  const outcome = await calls.call(name, (context) => grade(graded, context));
-  if (outcome.error) return ready.map(() => ({ value: null, error: outcome.error }));
-  const grades: unknown = outcome.value;
-  if (Array.isArray(grades) && grades.length === ready.length) return grades.map((one: unknown) => toScore(one, name));
+  const outcome = await calls.call(name, (context) => readAtOnce(grade(graded, context), (grades) => toScores(grades, ready.length, name)));
+  return outcome.error ? ready.map(() => ({ value: null, error: outcome.error })) : outcome.value;
+}
+
+function toScores(grades: unknown, count: number, name: string): Score[] {
+  if (Array.isArray(grades) && grades.length === count) return Array.from(grades, (one: unknown) => toScore(one, name));
   const what = Array.isArray(grades) ? `${grades.length} grades` : quoted(grades);
-  return ready.map(() =>
-    unscorable("not-a-grade", `The reward "${name}" got ${ready.length} answers and returned ${what}. It must return one grade for each.`),
+  const error = unscorable(
+    "not-a-grade",
+    `The reward "${name}" got ${count} answers and returned ${what}. It must return one grade for each.`,
   );
+  return Array.from({ length: count }, () => error);
 }
 
 type Ready = { readonly graded: Graded };
@@ -193,7 +197,7 @@ async function prepared({ row }: Answer, name: string, columns: Schema<object> |
 function finalText(completion: string | readonly Message[]): string | null {
   if (typeof completion === "string") return completion;
   if (!Array.isArray(completion)) return null;
-  const content: unknown = completion.findLast((message: Message) => message.role === "assistant")?.content;
+  const content: unknown = completion.findLast((message: Message | null) => message?.role === "assistant")?.content;
   if (typeof content === "string") return content;
   // Some files hold lists of parts: { type: "text", text } and images.
   if (!Array.isArray(content)) return null;

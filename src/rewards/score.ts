@@ -1,4 +1,4 @@
-import type { Row } from "../data/row.ts";
+import type { Message, Row } from "../data/row.ts";
 import { GuerdonError } from "../error.ts";
 import { calls } from "./calls.ts";
 import { coverage } from "./coverage.ts";
@@ -22,23 +22,31 @@ export interface ScoreOptions {
   readonly signal?: AbortSignal;
 }
 
-/** One score for a row, as many as there are rows for a list; the length of a tuple is kept. */
-export type Scores<Rows> = Rows extends readonly unknown[] ? { readonly [K in keyof Rows]: Score } : Score;
+/** The least that a row must have. Unlike `Row` it has no index signature, so that rows may be typed by an interface. */
+interface Asked {
+  readonly prompt: string | readonly Said[];
+  readonly completion?: string | readonly Said[] | undefined;
+}
+type Said = Pick<Message, "role" | "content">;
+
+/** One score for a row, as many as there are rows for a list; the length of a list written in place is kept. */
+export type Scores<Rows> = Rows extends readonly unknown[] ? { -readonly [K in keyof Rows]: Score } : Score;
 
 /**
  * Applies a reward to rows. Scores come back in the order of the rows; a row that cannot be scored has the value null and says why.
  * Answers to the same prompt (rows with the same `group`, or without one the same prompt) reach group rewards together. The types hold: rows
  * must have the columns that the reward and all its parts need.
  *
- * @throws GuerdonError "coverage" when fewer rows than `minimumCoverage` could be scored (not after an abort); "usage" for options out of range
+ * @throws GuerdonError "coverage" when fewer rows than `minimumCoverage` could be scored (not after an abort); "usage" for options out of range; "input" for
+ *   a row that is no object, or that a reward of groups cannot tell the group of
  */
-export async function score<Needs extends object, const Rows extends (Row & Needs) | readonly (Row & Needs)[]>(
+export async function score<Needs extends object, Rows extends (Asked & Needs) | readonly (Asked & Needs)[] | []>(
   reward: Reward<Needs>,
   rows: Rows,
   options: ScoreOptions = {},
 ): Promise<Scores<Rows>> {
   const single = !Array.isArray(rows);
-  const list: readonly Row[] = single ? [rows as Row] : rows;
+  const list = (single ? [rows] : rows) as readonly Row[];
   const scores = await scoreAll(reward, list, options);
   return (single ? scores[0]! : scores) as Scores<Rows>;
 }
@@ -53,7 +61,6 @@ async function scoreAll(reward: Reward<never>, rows: readonly Row[], options: Sc
   let failed = 0;
   const units = unitsOf(reward, rows);
   let next = 0;
-  let lastPause = performance.now();
   const work = async (): Promise<void> => {
     while (next < units.length) {
       const unit = units[next++]!;
@@ -69,14 +76,14 @@ async function scoreAll(reward: Reward<never>, rows: readonly Row[], options: Sc
       done += unit.length;
       onProgress?.({ done, total: rows.length, unscorable: failed });
       if (failed > rows.length * (1 - minimumCoverage) + 1e-9) stop.abort(new Error("too little can be scored"));
-      // Synchronous rewards never wait: without a pause now and then, nothing else in the process would get its turn, an abort included.
-      if (performance.now() - lastPause > 20) {
-        await new Promise((resolve) => setTimeout(resolve));
-        lastPause = performance.now();
-      }
     }
   };
-  await Promise.all(Array.from({ length: Math.min(concurrency, units.length) }, work));
+  try {
+    await Promise.all(Array.from({ length: Math.min(concurrency, units.length) }, work));
+  } catch (cause) {
+    stop.abort(cause); // the caller hears of it (onProgress threw): ask for no further grades
+    throw cause;
+  }
   if (stop.signal.aborted && !signal?.aborted) throw tooLittle(reward, scores, minimumCoverage);
   warnOfSilence(reward, scores, onWarning);
   return scores;
@@ -84,13 +91,29 @@ async function scoreAll(reward: Reward<never>, rows: readonly Row[], options: Sc
 
 /** What is scored in one go: a row, all answers to a prompt, or everything, by the reward's scope. */
 function unitsOf(reward: Reward<never>, rows: readonly Row[]): Answer[][] {
-  const answers = rows.map((row, index): Answer => ({ row, index, group: groupOf(row) }));
+  const answers = Array.from(rows, (row: unknown, index): Answer => {
+    if (typeof row !== "object" || row === null)
+      throw new GuerdonError("input", `score: row ${index + 1} is ${quoted(row)}. A row is an object with a prompt and a completion.`);
+    return { row: row as Row, index, group: reward.scope === "row" ? String(index) : groupOf(row as Row, index) };
+  });
   if (reward.scope === "row") return answers.map((answer) => [answer]);
   if (reward.scope === "batch") return answers.length > 0 ? [answers] : [];
   return [...Map.groupBy(answers, ({ group }) => group).values()];
 }
 
-const groupOf = ({ group, prompt }: Row): string => JSON.stringify(group === undefined || group === null ? { prompt } : { group });
+/** What rows must share to be compared. Whatever cannot be told apart for certain is refused: a group of strangers gives wrong grades. */
+function groupOf({ group, prompt }: Readonly<Record<string, unknown>>, index: number): string {
+  if (group === undefined || group === null) {
+    if (typeof prompt === "string" || Array.isArray(prompt)) return `prompt ${JSON.stringify(prompt)}`;
+    throw new GuerdonError(
+      "input",
+      `score: row ${index + 1} has neither a group nor a prompt, and the reward compares answers to one prompt.`,
+    );
+  }
+  if (typeof group === "string") return `text ${group}`;
+  if (typeof group === "bigint" || (typeof group === "number" && !Number.isNaN(group))) return `number ${group}`;
+  throw new GuerdonError("input", `score: the group of row ${index + 1} must be text or a number, not ${quoted(group)}.`);
+}
 
 function tooLittle(reward: Reward<never>, scores: readonly Score[], minimumCoverage: number): GuerdonError {
   const graded = scores.filter(({ error }) => error?.kind !== "aborted");
