@@ -12,7 +12,8 @@ test("a deadline longer than a timer can wait is no deadline", async () => {
 });
 
 test("a promise of another kind is waited for", async () => {
-  const deferred = Object.fromEntries([["then", (take: (grade: number) => void) => take(0.5)]]);
+  // oxlint-disable-next-line unicorn/no-thenable -- that is what graders give who use another library's promises
+  const deferred = { then: (take: (grade: number) => void) => take(0.5) };
   const foreign = reward("foreign", () => deferred as unknown as Promise<number>);
   expect(await score(foreign, row)).toEqual({ value: 0.5 });
 });
