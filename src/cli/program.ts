@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import type { BenchOptions } from "./commands/bench.ts";
 import type { EvalCommand } from "./commands/eval.ts";
 import type { SampleCommand } from "./commands/sample.ts";
-import type { TrainCommand } from "./commands/train.ts";
+import type { ResumeCommand, TrainCommand } from "./commands/train.ts";
+import { command, withCommand } from "./command.ts";
 import { explain } from "./failure.ts";
 import { screen, type Screen } from "./screen.ts";
 
@@ -24,7 +25,7 @@ const number = (low: number, high: number) => (text: string) => {
   return value;
 };
 
-const examples = (...lines: string[]) => `\nExamples:\n${lines.map((line) => `  $ guerdon ${line}`).join("\n")}`;
+const examples = (...lines: string[]) => `\nExamples:\n${lines.map((line) => `  $ ${command} ${line}`).join("\n")}`;
 
 interface Common {
   readonly json?: boolean;
@@ -65,6 +66,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .argument("<job>", "countdown, sorting, or a configuration file (.ts)")
     .option("--seed <n>", "seed of everything that is random", whole(0))
     .option("--steps <n>", "number of training steps on the reward", whole(1))
+    .option("--evaluate-every <n>", "also measure on held-out tasks after every so many steps", whole(1))
     .option("--directory <folder>", "folder of the run (default: runs/<job>-<seed>)")
     .option("--threads <n>", "processor threads; one thread repeats bit by bit", whole(1))
     .option("--compare", "train other methods from the same warm-up under equal time, and print the table")
@@ -85,10 +87,11 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .command("resume")
     .description("go on with a run from its last checkpoint")
     .argument("<run>", "folder of the run")
+    .option("--compare", "also train the other methods (said by itself once one of them has begun)")
     .option("--threads <n>", "processor threads", whole(1))
     .option(...json)
     .addHelpText("after", examples("resume runs/countdown-0"))
-    .action(action(async (s, run: string, options: { threads?: number }) => (await import("./commands/train.ts")).resume(s, run, options)));
+    .action(action(async (s, run: string, options: ResumeCommand) => (await import("./commands/train.ts")).resume(s, run, options)));
 
   program
     .command("eval")
@@ -221,7 +224,7 @@ function usage(error: CommanderError): string {
     .replace(/^error: /, "")
     .replace(/\n?\((Did you mean .*\?)\)/, ". $1")
     .trim();
-  return `guerdon: ${text}${/[.?]$/.test(text) ? "" : "."} See \`guerdon --help\`.`;
+  return `guerdon: ${text}${/[.?]$/.test(text) ? "" : "."} See \`${command} --help\`.`;
 }
 
 /** Runs one command line and returns the exit status. */
@@ -233,7 +236,7 @@ export async function run(words: readonly string[]): Promise<number> {
   const asJson = words.includes("--json");
   const fail = (text: string, code: string, message: string) => {
     process.stderr.write(text + "\n");
-    if (asJson) process.stdout.write(JSON.stringify({ error: { code, message } }, null, 2) + "\n");
+    if (asJson) process.stdout.write(JSON.stringify({ error: { code, message: withCommand(message) } }, null, 2) + "\n");
   };
   try {
     await program.parseAsync(words, { from: "user" });

@@ -39,6 +39,11 @@ export interface TrainOptions {
   readonly tasksPerStep?: number;
   /** Supervised steps before the method; the method starts with a fresh optimizer. */
   readonly warmUp?: { readonly steps: number; readonly tasksPerStep?: number; readonly method?: DemonstrationMethod };
+  /**
+   * Steps of demonstrations that this policy has seen in an earlier run of the same seed, for instance a warm-up in a folder of its own:
+   * this run's demonstrations go on from there, so that none is shown twice. Default 0.
+   */
+  readonly earlierDemonstrations?: number;
   /** Default "start". */
   readonly reference?: ReferenceChoice;
   /** Default: uniform over training tasks. */
@@ -128,7 +133,16 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainReport,
 
 /** Everything that `train` makes of its options before the first step. */
 function prepared(options: TrainOptions) {
-  const { engine, environment, method, seed, warmUp, tasksPerStep = 16, minimumCoverage = 0.5 } = options;
+  const {
+    engine,
+    environment,
+    method,
+    seed,
+    warmUp,
+    tasksPerStep = 16,
+    minimumCoverage = 0.5,
+    earlierDemonstrations: earlier = 0,
+  } = options;
   const tokenizer = options.tokenizer ?? engine.policy?.tokenizer;
   const reward =
     options.reward ?? (environment.check === undefined && method.data === "demonstrations" ? null : fromEnvironment(environment));
@@ -157,11 +171,12 @@ function prepared(options: TrainOptions) {
             tasksPerStep: warmUp.tasksPerStep ?? tasksPerStep,
             tokenizer: encoder(),
             freshOptimizer: false,
+            earlier,
           }),
         ];
   const main =
     method.data === "demonstrations"
-      ? demonstrationPhase(method.name, method, { ...setting, budget, tasksPerStep, tokenizer: encoder(), freshOptimizer: true })
+      ? demonstrationPhase(method.name, method, { ...setting, budget, tasksPerStep, tokenizer: encoder(), freshOptimizer: true, earlier })
       : rolloutPhase(method.name, method, {
           ...setting,
           budget,
@@ -189,6 +204,7 @@ function prepared(options: TrainOptions) {
     method: describeMethod(method, describeReference(options.reference)),
     budget: { ...budget },
     tasksPerStep,
+    earlierDemonstrations: earlier,
     curriculum: curriculum.name,
     evaluation: options.evaluation === undefined ? null : { tasks: 500, samples: 16, accept: 1, ...defined(options.evaluation) },
     minimumCoverage,
@@ -300,7 +316,7 @@ function record(folder: RunFolder | null, report: TrainReport, keepRollouts: num
       step: index,
       phase,
       kind: "evaluation",
-      values: evaluationMetrics(evaluation),
+      values: { ...evaluationMetrics(evaluation), ...(rollouts && { trainGap: rollouts.reward.mean - evaluation.reward.estimate }) },
       clock: { seconds: evaluation.seconds },
     });
   for (const { sentence } of report.findings) folder.metrics({ step: index, phase, kind: "note", values: {}, text: sentence });

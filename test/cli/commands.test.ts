@@ -15,7 +15,7 @@ afterAll(() => rmSync(root, { recursive: true }));
 describe("usage", () => {
   test("mistakes end with status 2 and one sentence that says what was probably meant", async () => {
     const cases: readonly (readonly [string[], RegExp])[] = [
-      [["trian"], /^guerdon: unknown command 'trian'\. Did you mean train\? See `guerdon --help`\.\n$/],
+      [["trian"], /^guerdon: unknown command 'trian'\. Did you mean train\? See `\.\/guerdon --help`\.\n$/],
       [["train", "countdown", "--stpes", "3"], /^guerdon: unknown option '--stpes'\. Did you mean --steps\?/],
       [
         ["train", "countdown", "--steps", "many"],
@@ -48,7 +48,7 @@ describe("usage", () => {
     expect(status).toBe(0);
     const commands = [...out.matchAll(/^  ([a-z]+) .*\[|^  (runs|doctor|init|bench) /gm)].map((match) => match[1] ?? match[2]!);
     expect(commands).toEqual(expect.arrayContaining(["train", "resume", "eval", "sample", "runs", "init", "doctor", "bench"]));
-    expect([...out.matchAll(/^  \$ guerdon (\w+)/gm)].map((match) => match[1])).toSatisfy((names: string[]) =>
+    expect([...out.matchAll(/^  \$ \.\/guerdon (\w+)/gm)].map((match) => match[1])).toSatisfy((names: string[]) =>
       names.every((name) => commands.includes(name)),
     );
   });

@@ -107,11 +107,40 @@ describe("train", () => {
     expect(stopped.said).toMatch(/Stopped and saved\. Go on with: \S+ resume runs\/stopped\n$/);
     const steps = metrics("runs/stopped/grpo").length;
     expect(steps).toBeGreaterThan(0);
-    const resumed = await guerdon(["resume", "runs/stopped", "--json"], root);
+    // The configuration file is found from anywhere.
+    mkdirSync(join(root, "elsewhere"));
+    const resumed = await guerdon(["resume", "../runs/stopped", "--json"], join(root, "elsewhere"));
     expect(resumed.status, resumed.said).toBe(0);
     expect(metrics("runs/stopped/grpo")).toEqual(metrics("runs/tiny-0/grpo"));
     const whole = await guerdon(["train", "tiny.ts", "--json"], root);
     expect(withoutSeconds((JSON.parse(resumed.out) as Trained).result)).toEqual(withoutSeconds((JSON.parse(whole.out) as Trained).result));
+  });
+
+  test("Ctrl-C in a comparison says how to go on with the comparison, on as many threads", async () => {
+    let sent = false;
+    const stopped = await guerdon(["train", "tiny.ts", "--seed", "5", "--compare"], root, (child, said) => {
+      if (!sent && said.includes("warm-up 1/")) sent = child.kill("SIGINT");
+    });
+    expect(stopped.said).toMatch(/Go on with: \S+ resume runs\/tiny-5 --compare\n$/);
+    expect(stopped.status).toBe(130);
+    const resumed = await guerdon(["resume", "runs/tiny-5", "--compare", "--json"], root);
+    expect((JSON.parse(resumed.out) as Trained).methods?.map(({ id }) => id)).toEqual(["grpo", "control"]);
+    const other = await guerdon(["resume", "runs/tiny-5", "--threads", "2"], root);
+    expect(other.said).toMatch(/guerdon: runs\/tiny-5\/grpo was trained on 1 thread, .* say --threads 1\n$/);
+    expect(other.status).toBe(2);
+  });
+
+  test("a configuration file that is gone, and a reward that throws, are named", async () => {
+    writeFileSync(join(root, "gone.ts"), tiny.replace('name: "tiny"', 'name: "gone"'));
+    await guerdon(["train", "gone.ts", "--steps", "1"], root);
+    rmSync(join(root, "gone.ts"));
+    const { status, said } = await guerdon(["resume", "runs/gone-0"], root);
+    expect(said).toMatch(/^guerdon: runs\/gone-0\/grpo was started from the configuration file gone\.ts, which is not there any more/);
+    expect(status).toBe(2);
+    writeFileSync(join(root, "broken.ts"), tiny.replace('name: "tiny"', 'name: "broken"').replace("text.split", "text.spilt"));
+    const broken = await guerdon(["train", "broken.ts"], root);
+    expect(broken.said).toMatch(/guerdon: The evaluation could not be scored: .* The first error: .*spilt is not a function/);
+    expect(broken.status).toBe(1);
   });
 
   test("--dry-run prints every resolved setting and makes nothing", async () => {

@@ -2,12 +2,14 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { CountdownOptions } from "../../src/environments/index.ts";
+import type { CountdownOptions, Split } from "../../src/environments/index.ts";
 import { parameterShapes } from "../../src/policies/index.ts";
 import { compareJob, runJob, type JobEvent } from "../../src/training/job.ts";
 import { mainJob, type MainJobFile } from "../../src/training/main-job.ts";
-import { describeMethod } from "../../src/training/methods.ts";
+import { describeMethod, supervised } from "../../src/training/methods.ts";
 import { countdownJob, jobs, sortingJob, type Job, type JobOptions } from "../../src/training/recipes.ts";
+import { readMetrics } from "../../src/training/runs/read.ts";
+import type { Rng } from "../../src/statistics/stream.ts";
 
 let folder = "";
 beforeAll(() => {
@@ -130,6 +132,41 @@ describe("a job", () => {
       expect(row.steps).toBeGreaterThan(0);
     }
   });
+});
+
+test("the supervised control sees other demonstrations than the warm-up", async () => {
+  const job = make({ seed: 10 });
+  const drawn: string[] = [];
+  const environment = {
+    ...job.environment,
+    draw: (split: Split, rng: Rng) => {
+      const task = job.environment.draw(split, rng);
+      if (split === "train") drawn.push(String(task.prompt));
+      return task;
+    },
+  };
+  const directory = join(folder, "fresh");
+  const control = { id: "control", method: supervised(), tasksPerStep: 16 };
+  await played(runJob({ ...job, environment, contender: control }, { directory }));
+  const [warmUp, later] = [drawn.slice(0, 12 * 16), drawn.slice(12 * 16)];
+  expect(later).toHaveLength(4 * 16);
+  expect(later).not.toEqual(warmUp.slice(0, later.length));
+  const run = JSON.parse(readFileSync(join(directory, "control", "run.json"), "utf8")) as { configuration: object };
+  expect(run.configuration).toMatchObject({ earlierDemonstrations: 12 });
+});
+
+test("a job measures itself on its way where it is told to", async () => {
+  const directory = join(folder, "every");
+  const { events, result } = await played(runJob(make({ seed: 11, evaluateEvery: 3 }), { directory }));
+  const measured = events.flatMap((e) => (e.kind === "step" && e.report.evaluation !== null ? [[e.id, e.report.index]] : []));
+  expect(measured).toEqual([
+    ["grpo", 3],
+    ["grpo", 4],
+  ]);
+  const evaluations = readMetrics(join(directory, "grpo")).filter((row) => row.kind === "evaluation");
+  expect(evaluations.at(-1)!.values["pass1"]).toBe(result.after.pass1);
+  const { reward } = events.flatMap((e) => (e.kind === "step" && e.id === "grpo" ? [e.report] : [])).at(-1)!;
+  expect(evaluations.at(-1)!.values["trainGap"]).toBeCloseTo(reward!.mean - evaluations.at(-1)!.values["reward"]!, 12);
 });
 
 test("the results file has the numbers of every seed, and is not written before all are there", async () => {

@@ -16,7 +16,7 @@ export async function benchMainJob(screen: Screen, { seeds = 3, first = 100, thr
   const job = countdownJob({ seed: first });
   const directory = join("runs", "main-job");
   const chance = chanceOf(job);
-  const file = await interruptible(screen, async (signal) => {
+  const file = await interruptible(screen, "Stopping after this step, then saving", async (signal) => {
     const events = mainJob({
       job: countdownJob,
       seeds: Array.from({ length: seeds }, (_, i) => first + i),

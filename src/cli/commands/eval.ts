@@ -37,7 +37,7 @@ export async function evaluateRun(
     const setting = { tasks, samples, seed: seed ?? 0 };
     screen.say(`${name} on ${tasks} held-out tasks of ${environment.name}, ${samples} answers each and a greedy one`);
     const report = progress(screen, { name: "answers", total: tasks * (samples + 1), unit: "answers" });
-    const evaluation = await interruptible(screen, (signal) =>
+    const evaluation = await interruptible(screen, "Stopping", (signal) =>
       evaluate(engine, environment, {
         ...setting,
         ...(own?.reward && { reward: own.reward }),

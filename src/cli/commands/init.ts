@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { GuerdonError } from "../../error.ts";
 import { ioError } from "../../training/runs/files.ts";
-import { command } from "../jobs.ts";
+import { command } from "../command.ts";
 import type { Screen } from "../screen.ts";
 import { templates } from "../templates.ts";
 

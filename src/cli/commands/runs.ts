@@ -7,7 +7,7 @@ import type { MetricsRow } from "../../training/run-folder.ts";
 import { exportFormats, exportRuns, type ExportFormat } from "../../training/runs/export.ts";
 import { curve, readMetrics, readRollouts, readRun, runFolders, type RunSummary } from "../../training/runs/read.ts";
 import { runFolder } from "../folders.ts";
-import { command } from "../jobs.ts";
+import { command } from "../command.ts";
 import { plot } from "../plot.ts";
 import { printable, short, type Screen } from "../screen.ts";
 import { flatten } from "../settings.ts";

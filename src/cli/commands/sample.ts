@@ -51,7 +51,7 @@ export async function sample(screen: Screen, given: string, prompt: string | und
     const tasks = await tasksFor(given, prompt, job, seed);
     const environment: Pick<TextEnvironment, "maxActions"> & Partial<TextEnvironment> = job?.environment ?? { maxActions: 256 };
     screen.say(screen.style("dim", `${name}, temperature ${temperature}`));
-    const rollouts = await interruptible(screen, (signal) =>
+    const rollouts = await interruptible(screen, "Stopping", (signal) =>
       rollOut(engine, environment, tasks, {
         groupSize: samples,
         seed,
