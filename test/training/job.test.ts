@@ -141,7 +141,7 @@ test("the supervised control sees other demonstrations than the warm-up", async 
     ...job.environment,
     draw: (split: Split, rng: Rng) => {
       const task = job.environment.draw(split, rng);
-      if (split === "train") drawn.push(String(task.prompt));
+      if (split === "train") drawn.push(JSON.stringify(task.prompt));
       return task;
     },
   };
