@@ -1,7 +1,7 @@
 import { existsSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { localEngine, type LocalEngine } from "../engines/index.ts";
-import type { TextEnvironment } from "../environments/index.ts";
+import type { PromptsOptions, TextEnvironment } from "../environments/index.ts";
 import { GuerdonError } from "../error.ts";
 import { readModel, type TextSequence, type Tokenizer } from "../policies/index.ts";
 import { jobEngine } from "../training/job.ts";
@@ -67,12 +67,32 @@ export async function loadPolicy(given: string, { checkpoint, threads }: LoadOpt
   throw new GuerdonError("input", `${path} has no checkpoint yet`);
 }
 
-/** An environment by the name of a built-in job, or from a JSONL file of prompts and references. */
-export async function environmentBy(name: string): Promise<TextEnvironment> {
+/** Which columns of a file hold what: "reference=answer", or "prompt=question,reference=answer,split=part". */
+export type ColumnNames = NonNullable<PromptsOptions["columns"]>;
+
+/** An environment to measure on that was named on the command line. */
+export interface NamedEnvironment {
+  readonly environment: TextEnvironment;
+  /** What its test tasks are: "held-out tasks" or just "tasks". */
+  readonly tasks: string;
+  /** What the columns of a file were taken for: a guess must be seen. */
+  readonly recognised?: string;
+}
+
+/**
+ * An environment by the name of a built-in job, or from a JSONL file of prompts and references. Of a file all rows are tasks to measure
+ * on, unless `columns.split` names the column that says which are.
+ */
+export async function environmentBy(name: string, columns: ColumnNames = {}): Promise<NamedEnvironment> {
   const { countdown, prompts, sorting } = await import("../environments/index.ts");
   const built: Readonly<Record<string, () => TextEnvironment>> = { countdown, sorting };
-  if (Object.hasOwn(built, name)) return built[name]!();
-  if (existsSync(name) && statSync(name).isFile()) return prompts(name);
+  if (Object.hasOwn(built, name)) return { environment: built[name]!(), tasks: "held-out tasks" };
+  if (existsSync(name) && statSync(name).isFile()) {
+    const file = await prompts(name, { columns });
+    if (columns.split !== undefined) return { environment: file, tasks: "held-out tasks", recognised: file.recognised };
+    const all = [...file.tasks("train"), ...file.tasks("test")];
+    return { environment: { ...file, tasks: () => all }, tasks: "tasks", recognised: file.recognised.split(";")[0]! };
+  }
   const { didYouMean } = await import("./suggest.ts");
   throw new GuerdonError(
     "usage",

@@ -5,6 +5,7 @@ import type { EvalCommand } from "./commands/eval.ts";
 import type { SampleCommand } from "./commands/sample.ts";
 import type { ResumeCommand, TrainCommand } from "./commands/train.ts";
 import { command, withCommand } from "./command.ts";
+import type { ColumnNames } from "./policies.ts";
 import { explain } from "./failure.ts";
 import { screen, type Screen } from "./screen.ts";
 
@@ -24,6 +25,14 @@ const number = (low: number, high: number) => (text: string) => {
   if (text.trim() === "" || !(value >= low && value <= high)) throw new InvalidArgumentError(`It must be a number from ${low} to ${high}.`);
   return value;
 };
+
+const columnNames = (text: string): ColumnNames => {
+  const pairs = text.split(",").map((pair) => pair.split("="));
+  if (pairs.some(([name, column, ...rest]) => !["prompt", "reference", "split"].includes(name!) || !column || rest.length > 0))
+    throw new InvalidArgumentError("It must be prompt=NAME, reference=NAME or split=NAME, several joined by commas.");
+  return Object.fromEntries(pairs) as ColumnNames;
+};
+const columns = ["--columns <names>", "columns of the JSONL file, for instance reference=answer", columnNames] as const;
 
 const examples = (...lines: string[]) => `\nExamples:\n${lines.map((line) => `  $ ${command} ${line}`).join("\n")}`;
 
@@ -102,10 +111,18 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .option("--samples <n>", "answers a task at temperature 1", whole(1))
     .option("--seed <n>", "seed of the draw", whole(0))
     .option("--checkpoint <which>", "latest, best, or a step", "latest")
+    .option(...columns)
     .option("--fail-under <share>", "exit with 1 when pass@1 is below this", number(0, 1))
     .option("--threads <n>", "processor threads", whole(1))
     .option(...json)
-    .addHelpText("after", examples("eval runs/countdown-0", "eval runs/countdown-0 --tasks 100 --fail-under 0.5 --json"))
+    .addHelpText(
+      "after",
+      examples(
+        "eval runs/countdown-0",
+        "eval models/mine questions.jsonl --columns prompt=question,reference=answer",
+        "eval runs/countdown-0 --tasks 100 --fail-under 0.5 --json",
+      ),
+    )
     .action(
       action(async (s, run: string, environment: string | undefined, options: EvalCommand) =>
         (await import("./commands/eval.ts")).evaluateRun(s, run, environment, options),
@@ -117,6 +134,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .description("show answers of a run's policy")
     .argument("<run>", "folder of a run or of a model")
     .argument("[prompt]", "a prompt, or a file with a prompt a line (default: held-out tasks of the run)")
+    .option(...columns)
     .option("-n, --samples <n>", "answers a prompt", whole(1))
     .option("--temperature <t>", "0 takes the most likely token each time", number(0, 100))
     .option("--top-k <k>", "keep the k most likely tokens; 0 keeps all", whole(0))

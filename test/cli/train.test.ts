@@ -196,6 +196,20 @@ describe("eval and sample", () => {
     expect(text.out).toMatch(/^share of 5 held-out tasks +value +95 % interval/);
   });
 
+  test("eval measures on every row of a file, whose columns are recognised or said", async () => {
+    const row = (first: number) => ({ prompt: `${first} 2 :`, answer: "2 4", solution: `2 ${first}` });
+    writeFileSync(join(root, "rows.jsonl"), [4, 5, 6, 7].map((first) => `${JSON.stringify(row(first))}\n`).join(""));
+    const unclear = await guerdon(["eval", "runs/tiny-0", "rows.jsonl"], root);
+    expect(unclear.said).toMatch(/could be "answer" or "solution"\. .* --columns reference=solution\.\n$/);
+    expect(unclear.status).toBe(2);
+    const { status, out, said } = await guerdon(["eval", "runs/tiny-0", "rows.jsonl", "--columns", "reference=solution"], root);
+    expect(status, said).toBe(0);
+    expect(said).toContain("on 4 tasks of rows");
+    expect(said).toContain("reference <- solution\n");
+    expect(out).toMatch(/^share of 4 tasks +value/);
+    expect((await guerdon(["eval", "runs/tiny-0", "rows.jsonl", "--columns", "answer"], root)).status).toBe(2);
+  });
+
   test("sample answers held-out tasks, a prompt, and a file of prompts", async () => {
     const own = await guerdon(["sample", "runs/tiny-0", "--json", "--temperature", "0"], root);
     expect(own.status, own.said).toBe(0);
