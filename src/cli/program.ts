@@ -2,10 +2,11 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { readFileSync } from "node:fs";
 import type { BenchOptions } from "./commands/bench.ts";
 import type { EvalCommand } from "./commands/eval.ts";
+import type { ExportCommand } from "./commands/export.ts";
 import type { SampleCommand } from "./commands/sample.ts";
 import type { ResumeCommand, TrainCommand } from "./commands/train.ts";
 import { command, withCommand } from "./command.ts";
-import type { ColumnNames } from "./policies.ts";
+import type { CheckpointChoice, ColumnNames } from "./policies.ts";
 import { explain } from "./failure.ts";
 import { screen, type Screen } from "./screen.ts";
 
@@ -32,6 +33,13 @@ const columnNames = (text: string): ColumnNames => {
     throw new InvalidArgumentError("It must be prompt=NAME, reference=NAME or split=NAME, several joined by commas.");
   return Object.fromEntries(pairs) as ColumnNames;
 };
+const checkpointChoice = (text: string): CheckpointChoice => {
+  if (text === "latest" || text === "best") return text;
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("It must be latest, best, or a step.");
+  return Number(text);
+};
+const checkpoint = ["--checkpoint <which>", "latest, best, or a step", checkpointChoice, "latest"] as const;
+
 const columns = ["--columns <names>", "columns of the JSONL file, for instance reference=answer", columnNames] as const;
 
 const examples = (...lines: string[]) => `\nExamples:\n${lines.map((line) => `  $ ${command} ${line}`).join("\n")}`;
@@ -110,7 +118,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .option("--tasks <n>", "number of tasks", whole(1))
     .option("--samples <n>", "answers a task at temperature 1", whole(1))
     .option("--seed <n>", "seed of the draw", whole(0))
-    .option("--checkpoint <which>", "latest, best, or a step", "latest")
+    .option(...checkpoint)
     .option(...columns)
     .option("--fail-under <share>", "exit with 1 when pass@1 is below this", number(0, 1))
     .option("--threads <n>", "processor threads", whole(1))
@@ -141,7 +149,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .option("--top-p <p>", "keep the most likely tokens up to this probability", number(0, 1))
     .option("--max-tokens <n>", "longest answer", whole(1))
     .option("--seed <n>", "seed of the draw", whole(0))
-    .option("--checkpoint <which>", "latest, best, or a step", "latest")
+    .option(...checkpoint)
     .option("--threads <n>", "processor threads", whole(1))
     .option(...json)
     .addHelpText(
@@ -188,19 +196,22 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     );
   runs
     .command("export")
-    .description("write metrics as CSV, Parquet or TensorBoard events")
+    .description("write metrics as CSV, Parquet or TensorBoard events, or a run's weights as a model")
     .argument("<runs...>", "folders of runs")
-    .requiredOption("--to <format>", "csv, parquet or tensorboard")
-    .requiredOption("--out <path>", "file to write (tensorboard: folder)")
+    .requiredOption("--to <format>", "csv, parquet, tensorboard, or model: a folder that transformers reads")
+    .requiredOption("--out <path>", "file to write (tensorboard, model: folder)")
+    .option(...checkpoint)
     .option(...json)
     .addHelpText(
       "after",
-      examples("runs export runs/countdown-0 --to csv --out metrics.csv", "runs export runs/* --to tensorboard --out events"),
+      examples(
+        "runs export runs/countdown-0 --to csv --out metrics.csv",
+        "runs export runs/* --to tensorboard --out events",
+        "runs export runs/tuned-0 --to model --out models/tuned",
+      ),
     )
     .action(
-      action(async (s, folders: string[], options: { to: string; out: string }) =>
-        (await import("./commands/runs.ts")).exportTo(s, folders, options),
-      ),
+      action(async (s, folders: string[], options: ExportCommand) => (await import("./commands/export.ts")).exportTo(s, folders, options)),
     );
 
   program

@@ -26,7 +26,7 @@ describe("usage", () => {
       [["runs", "show", "one", "--metric", "rewrad"], /^guerdon: no run has the metric rewrad\. Did you mean reward\? There are: /],
       [
         ["runs", "export", "one", "--to", "cvs", "--out", "x"],
-        /^guerdon: --to cvs: it must be one of csv, parquet, tensorboard\. Did you mean csv\?\n$/,
+        /^guerdon: --to cvs: it must be one of csv, parquet, tensorboard, model\. Did you mean csv\?\n$/,
       ],
     ];
     for (const [words, sentence] of cases) {

@@ -264,6 +264,16 @@ export default defineJob({
   expect((JSON.parse(again.out) as Trained).result).toEqual((JSON.parse(out) as Trained).result);
   expect((await guerdon(["sample", "runs/tune-0", "seven"], root)).out).toMatch(/^seven {2}/);
   expect((await guerdon(["sample", "llama", "seven", "--max-tokens", "3"], root)).out).toMatch(/^seven {2}/);
+  // What was trained is a model of its own: the adapter is merged, the tokenizer comes along.
+  const exported = await guerdon(["runs", "export", "runs/tune-0", "--to", "model", "--out", "tuned"], root);
+  expect(exported.status, exported.said).toBe(0);
+  const greedy = async (from: string) => {
+    const { out: answers } = await guerdon(["sample", from, "seven", "--temperature", "0", "--max-tokens", "6", "--json"], root);
+    return (JSON.parse(answers) as { samples: { completion: string; logProbability: number }[] }).samples[0]!;
+  };
+  const [model, run] = [await greedy("tuned"), await greedy("runs/tune-0")];
+  expect(model.completion).toBe(run.completion);
+  expect(model.logProbability).toBeCloseTo(run.logProbability, 3);
   expect((await guerdon(["eval", "llama"], root)).said).toMatch(/^guerdon: llama is a model's folder: say on what to measure it/);
 });
 
@@ -276,6 +286,13 @@ test("init writes a reward whose test passes and a configuration that trains; it
     encoding: "utf8",
   });
   expect(tested.status, tested.stdout + tested.stderr).toBe(0);
+  // The test guards the reward: one that prefers wrong answers fails it.
+  const reward = readFileSync(join(root, "mine", "reward.ts"), "utf8");
+  for (const weights of ["{ right: -1, placed: 0.2 }", "{ placed: 2 }"]) {
+    writeFileSync(join(root, "mine", "reward.ts"), reward.replace("{ placed: 0.2 }", weights));
+    expect(spawnSync(process.execPath, ["--conditions=guerdon-source", "--test", "mine/reward.test.ts"], { cwd: root }).status).toBe(1);
+  }
+  writeFileSync(join(root, "mine", "reward.ts"), reward);
   const dry = await guerdon(["train", "mine/train.config.ts", "--dry-run", "--json"], root);
   expect(JSON.parse(dry.out)).toMatchObject({ name: "my-first-run", training: { method: { name: "GRPO" } } });
   writeFileSync(join(root, "mine", "reward.ts"), "mine");

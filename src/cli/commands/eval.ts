@@ -3,7 +3,7 @@ import { evaluate } from "../../training/index.ts";
 import { chanceOf, summary } from "../../training/job.ts";
 import { evaluationTable, samplesTable, share } from "../evaluation.ts";
 import { interruptible } from "../interrupt.ts";
-import { environmentBy, loadPolicy, type ColumnNames } from "../policies.ts";
+import { environmentBy, loadPolicy, type CheckpointChoice, type ColumnNames } from "../policies.ts";
 import { progress } from "../progress.ts";
 import type { Screen } from "../screen.ts";
 
@@ -11,7 +11,7 @@ export interface EvalCommand {
   readonly tasks?: number;
   readonly samples?: number;
   readonly seed?: number;
-  readonly checkpoint: string;
+  readonly checkpoint: CheckpointChoice;
   readonly columns?: ColumnNames;
   readonly failUnder?: number;
   readonly threads?: number;

@@ -6,7 +6,7 @@ import { rollOut } from "../../rollouts/index.ts";
 import { evaluationTasks } from "../../training/evaluate.ts";
 import { mustExist } from "../folders.ts";
 import { interruptible } from "../interrupt.ts";
-import { environmentBy, loadPolicy, type ColumnNames, type LoadedPolicy } from "../policies.ts";
+import { environmentBy, loadPolicy, type CheckpointChoice, type ColumnNames, type LoadedPolicy } from "../policies.ts";
 import { printable, type Screen } from "../screen.ts";
 
 export interface SampleCommand {
@@ -16,7 +16,7 @@ export interface SampleCommand {
   readonly topP?: number;
   readonly maxTokens?: number;
   readonly seed?: number;
-  readonly checkpoint: string;
+  readonly checkpoint: CheckpointChoice;
   readonly columns?: ColumnNames;
   readonly threads?: number;
 }
