@@ -92,6 +92,37 @@ describe.each(Object.entries(families))("%s", (_, tiny) => {
   });
 });
 
+test.each(Object.entries(families))("rows that have ended leave the batch, and the others go on as they were: %s", async (_, tiny) => {
+  const config = { ...tiny, context: 120, width: 16, hidden: 24, vocabulary: 13, valueHead: true };
+  const { policy, parameters } = model(config, 0, 0.2);
+  const lengths = Array.from({ length: 40 }, (__, i) => [3, 14, 17, 30, 35, 50, 70][i % 7]!);
+  /** Small numbers draw token 0, the end: each answer gets the length that it is meant to have. */
+  const requests = () =>
+    lengths.map((length, i) => {
+      const asked = request(["1 2 3", "4", "5 6 7 8 9 10 11 12 1"][i % 3]!, i);
+      let drawn = 0;
+      return { ...asked, rng: () => (++drawn === length ? 0 : 0.5 + 0.5 * asked.rng()) };
+    });
+  const options: SampleOptions = { maxActions: 80, record: ["entropy", "value"] };
+  const sampled = await policy.sample(parameters, requests(), options);
+  expect(sampled.map(({ row }) => row.actions.length)).toEqual(lengths);
+  const outputs = await forward(
+    policy,
+    parameters,
+    sampled.map((s) => s.row),
+    ["logProbs", "entropy", "value"],
+  );
+  sampled.forEach((s, n) => {
+    for (const [name, mine] of Object.entries({ logProbs: s.logProbs, ...s.recorded }))
+      mine.forEach((x, j) => expect(Math.abs(x - outputs[name]![n]![j]!)).toBeLessThan(1e-5));
+  });
+  for (const i of [6, 13, 39]) expect((await policy.sample(parameters, [requests()[i]!], options))[0]!.row).toEqual(sampled[i]!.row);
+  await expectNoLeak(() => policy.sample(parameters, requests(), options), 2, 1);
+  // Shapes of 64, 32, 16 and 8 rows, and of the 8 that one request takes.
+  expect(policy.sampleShapes()).toBe(15);
+  policy.dispose();
+});
+
 const small: TransformerConfig = { ...families["layer norm, learned positions, GELU"]!, context: 24, vocabulary: 6 };
 
 test("the same streams give the same answers, other streams others", async () => {
