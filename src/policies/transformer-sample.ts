@@ -58,8 +58,8 @@ export interface Sampler {
 
 /**
  * Draws answers with a cache of keys and values. Each distinct prompt of a batch is run once, then each token costs one compiled step and
- * one draw on the host from the request's own stream. Every 16 tokens, rows that have ended leave the batch if that halves it. Neither the order nor the composition of a batch changes what a request draws,
- * except where float32 rounding of the logits tips a draw.
+ * one draw on the host from the request's own stream. Every 16 tokens, rows that have ended leave the batch if that halves it. Neither the
+ * order nor the composition of a batch changes what a request draws, except where float32 rounding of the logits tips a draw.
  */
 export function sampler(setting: Setting): Sampler {
   const programs = decodePrograms(setting.modelOf);
