@@ -4,10 +4,10 @@ import type { Parameters, Policy } from "../policies/policy.ts";
 import type { HostTensor, Snapshot } from "../statistics/snapshot.ts";
 import { checkGradients, checkNames, checkUpdate, nonFiniteGradient, nothingToUpdate, pendingGradient } from "./checks.ts";
 import type { Engine } from "./engine.ts";
-import { disposeAll, retainAll } from "./programs.ts";
-import type { Moments, Programs, Tensors, Weights } from "./programs.ts";
-import { oneAtATime, programsAt, readerOf } from "./readers.ts";
-import type { LocalPlace, LocalReader } from "./readers.ts";
+import { disposeAll, programs, retainAll, startDevice } from "./programs.ts";
+import type { LocalPlace, Moments, Programs, Tensors, Weights } from "./programs.ts";
+import { oneAtATime, readerOf } from "./readers.ts";
+import type { LocalReader } from "./readers.ts";
 import { toRollouts } from "./rollouts.ts";
 import { countersOf, engineSnapshot, fingerprint } from "./snapshots.ts";
 
@@ -50,7 +50,7 @@ let engines = 0;
  */
 export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEngine<X>> {
   const { policy, seed } = options;
-  const programsOf = await programsAt(policy, options);
+  await startDevice(options);
   const number = ++engines;
   const initial = options.parameters ?? policy.init(seed);
   const uploaded = (keep: (name: string) => boolean): Tensors =>
@@ -74,8 +74,8 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
   let restores = 0;
   let disposed = false;
 
-  const compiled = shared(programsOf(policy));
-  const underAdapter = policy.base && shared(programsOf(policy.base));
+  const compiled = shared(programs(policy, options));
+  const underAdapter = policy.base && shared(programs(policy.base, options));
   const [release, releaseUnder] = [compiled.use(), underAdapter?.use()];
   const inTurn = oneAtATime();
   const alive = (): void => {

@@ -1,10 +1,22 @@
-import { adamw, clipByGlobalNorm, compile, globalNorm, readAll, valueAndGradient } from "../arrays/index.ts";
+import { adamw, clipByGlobalNorm, compile, globalNorm, readAll, startArrays, valueAndGradient } from "../arrays/index.ts";
 import type { Arr, Arrays, HostArray, Tensor } from "../arrays/index.ts";
 import { GuerdonError } from "../error.ts";
 import type { Policy } from "../policies/policy.ts";
 import { chunks } from "./chunks.ts";
 import type { Chunk } from "./chunks.ts";
 import type { Outputs, UpdateOptions } from "./engine.ts";
+
+/** Where and in what pieces to compute. */
+export interface LocalPlace {
+  /** The most cells (rows * positions) computed at once: sets speed and memory, not results. Default 6144, or what the policy says. */
+  readonly cells?: number;
+  /** Default "wasm". */
+  readonly device?: "wasm" | "webgpu";
+  readonly threads?: number;
+}
+
+export const startDevice = ({ device = "wasm", threads }: LocalPlace): Promise<unknown> =>
+  startArrays({ device, ...(threads === undefined ? {} : { threads }) });
 
 export type Tensors = Readonly<Record<string, Tensor>>;
 
@@ -53,11 +65,10 @@ export interface Programs<X> {
   dispose(): void;
 }
 
-/**
- * @param cells the most rows * positions computed at once
- * @param inFlight how many chunks may wait on the device before the first is read
- */
-export function programs<X>(policy: Policy<X>, cells: number, inFlight: number): Programs<X> {
+/** The programs of a policy on a device that has been started. */
+export function programs<X>(policy: Policy<X>, { cells = policy.comfortableCells ?? 6144, device = "wasm" }: LocalPlace): Programs<X> {
+  // On a GPU the next chunks are prepared while one computes. A processor gains nothing, and each chunk that waits holds its temporaries.
+  const inFlight = device === "webgpu" ? 4 : 1;
   const forwards = new Map<string, ReturnType<typeof forwardProgram>>();
   const backwards = new Map<string, ReturnType<typeof backwardProgram>>();
   let encoding: ReturnType<typeof featuresProgram> | null = null;

@@ -1,11 +1,11 @@
-import { startArrays, upload } from "../arrays/index.ts";
+import { upload } from "../arrays/index.ts";
 import { GuerdonError } from "../error.ts";
 import type { Policy } from "../policies/policy.ts";
 import type { HostTensor } from "../statistics/snapshot.ts";
 import { checkNames } from "./checks.ts";
 import type { Reader } from "./engine.ts";
-import { disposeAll, programs } from "./programs.ts";
-import type { Programs, Weights } from "./programs.ts";
+import { disposeAll, programs, startDevice } from "./programs.ts";
+import type { LocalPlace, Programs, Weights } from "./programs.ts";
 
 /** A reader on this machine. */
 export interface LocalReader<X> extends Reader<X> {
@@ -16,22 +16,6 @@ export interface LocalReader<X> extends Reader<X> {
    */
   features(rows: readonly X[]): Promise<Float32Array[]>;
   dispose(): void;
-}
-
-/** Where weights are computed with. */
-export interface LocalPlace {
-  /** The most cells (rows * positions) computed at once: sets speed and memory, not results. Default 6144, or less where the policy says so. */
-  readonly cells?: number;
-  readonly device?: "wasm" | "webgpu";
-  readonly threads?: number;
-}
-
-/** Starts the device, and makes the programs of a policy there. */
-export async function programsAt<X>(policy: Policy<X>, place: LocalPlace): Promise<(of: Policy<X>) => Programs<X>> {
-  const { cells = policy.comfortableCells ?? 6144, device = "wasm", threads } = place;
-  await startArrays({ device, ...(threads === undefined ? {} : { threads }) });
-  // On a GPU the next chunks are prepared while one computes. A processor gains nothing, and each chunk that waits holds its temporaries.
-  return (of) => programs(of, cells, device === "webgpu" ? 4 : 1);
 }
 
 /** Runs calls one at a time, in the order made, whether earlier ones failed or not. */
@@ -96,7 +80,8 @@ export async function localReader<X>(
   model: { readonly policy: Policy<X>; readonly parameters: Readonly<Record<string, HostTensor>> },
   place: LocalPlace = {},
 ): Promise<LocalReader<X>> {
-  const compiled = (await programsAt(model.policy, place))(model.policy);
+  await startDevice(place);
+  const compiled = programs(model.policy, place);
   const frozen = Object.fromEntries(Object.entries(model.parameters).map(([name, tensor]) => [name, upload(tensor)]));
   return readerOf(model.policy.outputs, compiled, { trainable: {}, frozen }, oneAtATime(), () => compiled.dispose());
 }
