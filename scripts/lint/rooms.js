@@ -54,7 +54,7 @@ const order = {
       if (there && rooms.indexOf(there) > rooms.indexOf(here))
         context.report({
           node,
-          message: `${here}/ may not import from ${there}/: imports run upwards in the list of rooms (docs/architecture.md)`,
+          message: `${here}/ may not import from ${there}/: imports run upwards in the list of rooms (README.md, How it is built)`,
         });
     });
   },
