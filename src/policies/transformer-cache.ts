@@ -1,6 +1,7 @@
 import { settle, Tensor, upload } from "../arrays/index.ts";
 import type { HostArray } from "../arrays/index.ts";
 import type { Parameters } from "./policy.ts";
+import { paddedLength, paddedRows } from "./shapes.ts";
 import type { Resolved } from "./transformer-config.ts";
 import { OPEN } from "./transformer-decode.ts";
 import type { DecodePrograms, Segment } from "./transformer-decode.ts";
@@ -9,16 +10,6 @@ import { HIDDEN } from "./transformer-layers.ts";
 
 /** The first closed segment has this many slots, the second too, then 2, 4, .. times as many: few shapes. */
 const CLOSED = 64;
-
-/** Slots that a row's prompt takes: multiples of 8, then 48, 64, 96, 128, ..: few shapes. */
-export function promptSlots(length: number): number {
-  if (length <= 32) return Math.ceil(length / 8) * 8;
-  const power = powerOfTwo(length);
-  return length <= 0.75 * power ? 0.75 * power : power;
-}
-
-/** The smallest power of two that is at least n. */
-export const powerOfTwo = (n: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, n)));
 
 /** What the host needs to draw the next tokens. */
 export interface State {
@@ -52,7 +43,7 @@ export function openCache(
   const { layers } = config;
   /** The rows of the batch that are on the device, in order, and their number there. */
   let rows: readonly number[] = [...prompts.keys()];
-  let B = Math.max(8, powerOfTwo(rows.length));
+  let B = paddedRows(rows.length);
   const openSlots = Math.min(OPEN, capacity);
   const held = new Set<Tensor>();
   const hold = (tensor: Tensor): Tensor => {
@@ -122,7 +113,7 @@ export function openCache(
 
   /** Leaves out rows that have ended, when that halves the batch. There must be no open segment. */
   function narrow(going: readonly number[]): void {
-    const fewer = Math.max(8, powerOfTwo(going.length));
+    const fewer = paddedRows(going.length);
     if (fewer >= B) return;
     const place = new Map(rows.map((row, r) => [row, r]));
     const picked = Int32Array.from({ length: fewer }, (_, r) => (r < going.length ? place.get(going[r]!)! : 0));
@@ -156,8 +147,8 @@ export function openCache(
         }
         numberOf[b] = number;
       });
-      const U = Math.max(8, powerOfTwo(distinct.length));
-      const P = promptSlots(Math.max(...prompts.map((prompt) => prompt.length)));
+      const U = paddedRows(distinct.length);
+      const P = paddedLength(Math.max(...prompts.map((prompt) => prompt.length)));
       const none = new Int32Array(0);
       const sequences = distinct.map((prompt) => ({ prompt, actions: none }));
       const { tokens, last, order, cos, sin } = collate(config, sequences, U, P);

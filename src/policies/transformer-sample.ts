@@ -5,10 +5,11 @@ import { GuerdonError } from "../error.ts";
 import { drawer, entropyOf } from "./draw.ts";
 import type { Choice } from "./draw.ts";
 import type { Parameters, TextSequence } from "./policy.ts";
+import { paddedLength, powerOfTwo } from "./shapes.ts";
 import { endings } from "./tokenizer.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import type { Resolved } from "./transformer-config.ts";
-import { openCache, powerOfTwo, promptSlots } from "./transformer-cache.ts";
+import { openCache } from "./transformer-cache.ts";
 import { decodePrograms } from "./transformer-decode.ts";
 import type { DecodePrograms } from "./transformer-decode.ts";
 import { checkRow } from "./transformer-inputs.ts";
@@ -113,7 +114,7 @@ function batchSize(rows: readonly Start[], from: number, { heads, vocabulary }: 
   let each = vocabulary / LOGITS;
   for (let n = 0; from + n < rows.length; n++) {
     const { shown, limit } = rows[from + n]!;
-    const slots = promptSlots(shown.length);
+    const slots = paddedLength(shown.length);
     each = Math.max(each, slots + limit, (slots * slots * heads) / SCORES);
     if (n > 0 && powerOfTwo(n + 1) * each > CELLS) return n;
   }

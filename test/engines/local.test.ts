@@ -1,10 +1,11 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { concat } from "../../src/arrays/index.ts";
 import { localEngine, localReader } from "../../src/engines/index.ts";
-import { chunks, mostRows, paddedLength } from "../../src/engines/chunks.ts";
+import { chunks, mostRows } from "../../src/engines/chunks.ts";
 import { mlp } from "../../src/policies/mlp.ts";
 import type { MlpConfig } from "../../src/policies/mlp.ts";
 import type { ControlSequence, Policy, TextSequence } from "../../src/policies/policy.ts";
+import { paddedLength } from "../../src/policies/shapes.ts";
 import { symbolTokenizer } from "../../src/policies/tokenizer.ts";
 import { transformer } from "../../src/policies/transformer.ts";
 import { below, normal, stream } from "../../src/statistics/stream.ts";
