@@ -1,5 +1,6 @@
+import { registerHooks } from "node:module";
 import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { GuerdonError } from "../error.ts";
 import { mustExist } from "./folders.ts";
 
@@ -20,6 +21,26 @@ function sentence(cause: unknown, path: string): string | null {
   return null;
 }
 
+const own = new URL("../", import.meta.url).href;
+const loaded = new Set<string>();
+
+/** The user's files that `loadExport` has loaded, those that they import included; guerdon's own and packages are left out. */
+export const loadedFiles = (): readonly string[] => [...loaded];
+
+async function importWatched(path: string): Promise<unknown> {
+  const hooks = registerHooks({
+    load(url, context, nextLoad) {
+      if (url.startsWith("file:") && !url.startsWith(own) && !url.includes("/node_modules/")) loaded.add(fileURLToPath(url.split("?")[0]!));
+      return nextLoad(url, context);
+    },
+  });
+  try {
+    return await import(pathToFileURL(resolve(path)).href);
+  } finally {
+    hooks.deregister();
+  }
+}
+
 /**
  * Imports a user's TypeScript or JavaScript file and gives one of its exports.
  *
@@ -29,7 +50,7 @@ export async function loadExport(path: string, name = "default"): Promise<unknow
   mustExist(path);
   let module: Readonly<Record<string, unknown>>;
   try {
-    module = (await import(pathToFileURL(resolve(path)).href)) as typeof module;
+    module = (await importWatched(path)) as typeof module;
   } catch (cause) {
     if (cause instanceof GuerdonError) throw cause;
     const text = sentence(cause, path);

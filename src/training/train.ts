@@ -6,6 +6,7 @@ import { GuerdonError } from "../error.ts";
 import type { Policy, TextSequence } from "../policies/policy.ts";
 import type { Tokenizer } from "../policies/tokenizer.ts";
 import { fromEnvironment, type Reward } from "../rewards/index.ts";
+import { stream } from "../statistics/stream.ts";
 import type { Json, Stateful } from "../statistics/snapshot.ts";
 import { evaluate, evaluationMetrics, type EvaluateOptions, type Evaluation } from "./evaluate.ts";
 import { healthWatch } from "./health.ts";
@@ -194,7 +195,11 @@ function prepared(options: TrainOptions) {
   if (reference !== null) state["reference"] = reference;
 
   const configuration: { readonly [key: string]: Json } = {
-    environment: { name: environment.name, maxActions: environment.maxActions },
+    environment: {
+      name: environment.name,
+      maxActions: environment.maxActions,
+      examples: options.directory === undefined ? [] : exampleTasks(environment),
+    },
     reward: reward === null ? null : { name: reward.name, version: reward.version, parts: reward.parts },
     policy: engine.policy?.config ?? null,
     warmUp:
@@ -213,6 +218,13 @@ function prepared(options: TrainOptions) {
   const lengths: readonly Budget[] = [...(warmUp === undefined ? [] : [{ steps: warmUp.steps }]), budget];
   return { phases: [...warmUpPhases, main], state, watch, reward, reference, configuration, lengths };
 }
+
+/** A few tasks as the environment poses them: they tell a person what it is, and a resumed run that it is still the same. */
+const exampleTasks = (environment: TextEnvironment): readonly string[] =>
+  [0, 1, 2].map((i) => {
+    const { prompt, reference = null } = environment.draw("train", stream(0, "example task", i));
+    return JSON.stringify([prompt, reference]).slice(0, 200);
+  });
 
 function referenceOf(engine: TextEngine, choice: ReferenceChoice = "start"): FrozenReference {
   if (choice === "start") return frozenReference(engine);

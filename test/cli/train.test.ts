@@ -143,6 +143,21 @@ describe("train", () => {
     expect(broken.status).toBe(1);
   });
 
+  test("a reward that changed since the run began is pointed out; other tasks are another run", async () => {
+    writeFileSync(join(root, "worth.ts"), `export const half = 0.5;\n`);
+    const mine = tiny.replace('name: "tiny"', 'name: "mine"').replace(".length / 3", ".length * half");
+    writeFileSync(join(root, "mine.ts"), `import { half } from "./worth.ts";${mine}`);
+    const first = await guerdon(["train", "mine.ts", "--steps", "1"], root);
+    expect(first.said).not.toContain("changed after");
+    writeFileSync(join(root, "worth.ts"), `export const half = 0.1;\n`);
+    const again = await guerdon(["train", "mine.ts", "--steps", "1"], root);
+    expect(again.said).toMatch(/! worth\.ts changed after this run had begun, .* or remove runs\/mine-0\n/);
+    writeFileSync(join(root, "mine.ts"), `import { half } from "./worth.ts";${mine.replace("highest: 9", "highest: 8")}`);
+    const other = await guerdon(["train", "mine.ts", "--steps", "1"], root);
+    expect(other.said).toMatch(/guerdon: runs\/mine-0\/warm-up holds a run with other settings \(environment\.examples\.\d: /);
+    expect(other.status).toBe(2);
+  });
+
   test("--dry-run prints every resolved setting and makes nothing", async () => {
     const { status, out } = await guerdon(["train", "countdown", "--seed", "9", "--dry-run", "--json"], root);
     expect(status).toBe(0);

@@ -8,6 +8,7 @@ import { compareJob, runJob, type JobEvent } from "../../src/training/job.ts";
 import { mainJob, type MainJobFile } from "../../src/training/main-job.ts";
 import { describeMethod, supervised } from "../../src/training/methods.ts";
 import { countdownJob, jobs, sortingJob, type Job, type JobOptions } from "../../src/training/recipes.ts";
+import { readManifest } from "../../src/training/run-folder.ts";
 import { readMetrics } from "../../src/training/runs/read.ts";
 import type { Rng } from "../../src/statistics/stream.ts";
 
@@ -148,7 +149,8 @@ test("the supervised control sees other demonstrations than the warm-up", async 
   const directory = join(folder, "fresh");
   const control = { id: "control", method: supervised(), tasksPerStep: 16 };
   await played(runJob({ ...job, environment, contender: control }, { directory }));
-  const [warmUp, later] = [drawn.slice(0, 12 * 16), drawn.slice(12 * 16)];
+  // Each part begins with three example tasks for run.json.
+  const [warmUp, later] = [drawn.slice(3, 3 + 12 * 16), drawn.slice(3 + 12 * 16 + 3)];
   expect(later).toHaveLength(4 * 16);
   expect(later).not.toEqual(warmUp.slice(0, later.length));
   const run = JSON.parse(readFileSync(join(directory, "control", "run.json"), "utf8")) as { configuration: object };
@@ -176,6 +178,9 @@ test("the results file has the numbers of every seed, and is not written before 
   expect(file).toEqual(JSON.parse(JSON.stringify(result)));
   expect(file).toMatchObject({ format: "guerdon-main-job", version: 1, job: "countdown", methods: null, options: { width: 16 } });
   expect(file.seeds.map((s) => s.seed)).toEqual([8, 9]);
+  expect(file.seeds.map((s) => s.started)).toEqual(
+    [8, 9].map((seed) => readManifest(join(folder, "main", `seed-${seed}`, "grpo")).started),
+  );
   for (const seed of file.seeds)
     for (const numbers of [seed.before, seed.after])
       for (const name of ["pass1", "greedy", "pass4", "majority4", "distinct"]) expect(numbers[name]).toSatisfy(Number.isFinite);

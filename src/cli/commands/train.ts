@@ -1,5 +1,5 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, statSync } from "node:fs";
+import { join, relative } from "node:path";
 import { GuerdonError } from "../../error.ts";
 import { chanceOf, compareJob, runJob, type JobEvent, type JobResult, type PartResult } from "../../training/job.ts";
 import type { Job, JobOptions } from "../../training/index.ts";
@@ -7,6 +7,7 @@ import { command } from "../command.ts";
 import { interruptible } from "../interrupt.ts";
 import { comparisonText, header, jobScreen, jobSettings, resultText } from "../job-screen.ts";
 import { defaultThreads, findJob, makeJob, partsOf } from "../jobs.ts";
+import { loadedFiles } from "../load-module.ts";
 import type { Screen } from "../screen.ts";
 import { flatten } from "../settings.ts";
 
@@ -70,6 +71,7 @@ async function work(screen: Screen, job: Job, { directory, threads, compare }: W
       `  on ${threads === 1 ? "one thread, which repeats bit by bit" : `${threads} threads; one (--threads 1) is slower and repeats bit by bit`}. Ctrl-C stops and saves`,
     ),
   );
+  warnOfChanges(screen, directory);
   const show = jobScreen(screen, chance);
   try {
     await interruptible(screen, "Stopping after this step, then saving", async (signal) => {
@@ -100,6 +102,19 @@ async function work(screen: Screen, job: Job, { directory, threads, compare }: W
     if (screen.json) screen.result("", { interrupted: true, directory });
     return 130;
   }
+}
+
+/** A file that changed since the run began, say a reward: what is done is not done again, so the numbers would be those of the old one. */
+function warnOfChanges(screen: Screen, directory: string): void {
+  const [first] = partsOf(directory)
+    .map(({ manifest }) => Date.parse(manifest.started))
+    .toSorted((a, b) => a - b);
+  if (first === undefined) return;
+  const changed = loadedFiles().filter((path) => statSync(path).mtimeMs > first);
+  if (changed.length > 0)
+    screen.say(
+      `  ${screen.style("yellow", "!")} ${changed.map((path) => relative("", path)).join(", ")} changed after this run had begun, and what is done is not done again. To train anew: --directory with another folder, or remove ${directory}`,
+    );
 }
 
 /**
