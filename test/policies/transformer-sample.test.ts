@@ -198,17 +198,22 @@ test("top-k and top-p bound what is drawn at every token, and the log-probabilit
   }
 });
 
-test("more requests than fit into one batch are drawn in several, each as it would be alone", async () => {
-  const { policy, parameters } = model({ ...small, context: 1200 });
+test("more requests than fit into memory are drawn in several batches, each answer as it would be alone", async () => {
+  const { policy, parameters } = model({ ...small, width: 16, heads: 8, context: 1200 });
   const prompt = Array.from({ length: 1000 }, (_, i) => i % 6).join(" ");
-  const requests = () => Array.from({ length: 20 }, (_, i) => request(i % 3 === 0 ? prompt : "1 2", i));
-  // A prompt of 1024 slots and two heads allows sixteen rows in a batch.
+  const order: number[] = [];
+  const requests = () =>
+    Array.from({ length: 10 }, (_, i) => {
+      const asked = request(i % 5 === 4 ? "1 2" : prompt, i);
+      return { ...asked, rng: () => (order.push(i), asked.rng()) };
+    });
   const sampled = await policy.sample(parameters, requests(), { maxActions: 3 });
-  expect(policy.sampleShapes()).toBeGreaterThan(2);
-  for (const i of [0, 1, 18, 19]) {
-    const [alone] = await policy.sample(parameters, [requests()[i]!], { maxActions: 3 });
-    expect(alone!.row).toEqual(sampled[i]!.row);
-  }
+  // The attention of a prompt of 1024 slots with 8 heads allows four rows; short prompts come first.
+  expect(order.filter((_, k) => [0, 12, 24].includes(k))).toEqual([4, 2, 7]);
+  expect(order.slice(0, 12)).toEqual([4, 9, 0, 1, 4, 9, 0, 1, 4, 9, 0, 1]);
+  expect(order.slice(24)).toEqual([7, 8, 7, 8, 7, 8]);
+  for (const i of [0, 4, 8, 9])
+    expect((await policy.sample(parameters, [requests()[i]!], { maxActions: 3 }))[0]!.row).toEqual(sampled[i]!.row);
   policy.dispose();
 });
 
