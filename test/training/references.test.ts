@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { localEngine, localReader, softmaxEngine } from "../../src/engines/index.ts";
 import { bandit } from "../../src/environments/toy/index.ts";
@@ -90,6 +93,37 @@ test("a reader of the caller's is known by its name, and stays the caller's", as
   reference.dispose();
   expect((await reader.forward(rows))["logProbs"]!.length).toBe(2);
   reader.dispose();
+});
+
+test("a run with the base as its reference goes on from disk as if it had never stopped", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "guerdon-references-"));
+  const options: Omit<TrainOptions, "engine"> = {
+    environment,
+    reward: reward("even", ({ text }) => text.length % 2 === 0),
+    method: grpo({ as: "paper", groupSize: 4, learningRate: 0.01 }),
+    reference: "base",
+    tasksPerStep: 3,
+    steps: 4,
+    seed: 5,
+  };
+  const run = async (steps: number, more: Partial<TrainOptions>): Promise<(number | null)[]> => {
+    const engine = await make();
+    const seen: (number | null)[] = [];
+    try {
+      for await (const report of train({ engine, ...options, ...more })) if (seen.push(report.kl, report.loss) === 2 * steps) break;
+      return seen;
+    } finally {
+      engine.dispose();
+    }
+  };
+  try {
+    const whole = await run(4, {});
+    const cut = [...(await run(2, { directory })), ...(await run(4, { directory }))];
+    expect(cut).toEqual(whole);
+    await expect(run(4, { directory, reference: "start" })).rejects.toMatchObject({ code: "input" });
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
 });
 
 test("runs with each kind of reference see the same numbers where the three are one policy", async () => {
