@@ -8,7 +8,8 @@ export async function* splitLines(chunks: AsyncIterable<Uint8Array>): AsyncGener
   const decoder = new TextDecoder("utf-8", { fatal: true });
   let rest = "";
   for await (const chunk of chunks) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    const lines = decoder.decode(chunk, { stream: true }).split("\n");
+    lines[0] = rest + lines[0]!;
     rest = lines.pop()!;
     for (const line of lines) yield withoutReturn(line);
   }
