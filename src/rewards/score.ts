@@ -23,11 +23,11 @@ export interface ScoreOptions {
 }
 
 /** The least that a row must have. Unlike `Row` it has no index signature, so that rows may be typed by an interface. */
-interface Asked {
-  readonly prompt: string | readonly Said[];
-  readonly completion?: string | readonly Said[] | undefined;
+interface RowToScore {
+  readonly prompt: string | readonly MessageToScore[];
+  readonly completion?: string | readonly MessageToScore[] | undefined;
 }
-type Said = Pick<Message, "role" | "content">;
+type MessageToScore = Pick<Message, "role" | "content">;
 
 /** One score for a row, as many as there are rows for a list; the length of a list written in place is kept. */
 export type Scores<Rows> = Rows extends readonly unknown[] ? { -readonly [K in keyof Rows]: Score } : Score;
@@ -40,7 +40,7 @@ export type Scores<Rows> = Rows extends readonly unknown[] ? { -readonly [K in k
  * @throws GuerdonError "coverage" when fewer rows than `minimumCoverage` could be scored (not after an abort); "usage" for options out of range; "input" for
  *   a row that is no object, or that a reward of groups cannot tell the group of
  */
-export async function score<Needs extends object, Rows extends (Asked & Needs) | readonly (Asked & Needs)[] | []>(
+export async function score<Needs extends object, Rows extends (RowToScore & Needs) | readonly (RowToScore & Needs)[] | []>(
   reward: Reward<Needs>,
   rows: Rows,
   options: ScoreOptions = {},

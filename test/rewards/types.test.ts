@@ -28,6 +28,7 @@ test("columns, parts and lengths are typed", async () => {
   expectTypeOf((await score(brief, list))[0]).toEqualTypeOf<Score | undefined>();
   // A composed reward needs the columns of all its parts; a default may be left out.
   await score(quality, { ...row, reference: "r", tests: ["t"] });
+  expectTypeOf(await score(correct, { ...row, reference: "r", more: true })).toEqualTypeOf<Score>();
   const [listed] = await score(quality, [{ ...row, reference: "r", tests: ["t"], limit: 2, more: true }]);
   expectTypeOf(listed).toEqualTypeOf<Score>();
   // Rows may be typed by an interface, which has no index signature, and the scores are the caller's own list.
