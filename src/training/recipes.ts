@@ -110,10 +110,18 @@ export interface JobDefinition {
  * Makes a job: a function of a seed and, for reduced runs, of sizes. The default export of a configuration file of `guerdon train` is what
  * this returns.
  *
- * @throws GuerdonError "usage" when the job is made and the environment lacks what it needs: symbols, demonstrations
+ * @throws GuerdonError "usage" for a rival whose name cannot be its folder's; when the job is made and the environment lacks what it needs:
+ *   symbols, demonstrations
  */
 export function defineJob(definition: JobDefinition): (options: JobOptions) => Job {
   const { name, environment, reward, model, warmUp, chance = null } = definition;
+  const id = folderName(definition.method.name);
+  for (const rival of Object.keys(definition.rivals ?? {}))
+    if (rival === id || rival === "warm-up" || rival !== folderName(rival))
+      throw new GuerdonError(
+        "usage",
+        `The rival "${rival}" of the job "${name}" names its folder: use small letters, digits and dashes, and not "${id}" or "warm-up", which are taken.`,
+      );
   return (options) => {
     const { seed, warmUpSteps = warmUp?.steps, steps = definition.steps } = options;
     const { demonstrations = warmUp?.tasksPerStep ?? 128, tasksPerStep = definition.tasksPerStep ?? 16 } = options;
@@ -139,7 +147,7 @@ export function defineJob(definition: JobDefinition): (options: JobOptions) => J
             tasksPerStep: demonstrations,
           }
         : null,
-      contender: contender(folderName(definition.method.name), definition.method),
+      contender: contender(id, definition.method),
       steps,
       rivals: Object.entries(definition.rivals ?? {}).map(([id, method]) => contender(id, method)),
       evaluation: {

@@ -2,12 +2,12 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { CountdownOptions, Split } from "../../src/environments/index.ts";
+import { countdown, type CountdownOptions, type Split } from "../../src/environments/index.ts";
 import { parameterShapes } from "../../src/policies/index.ts";
 import { compareJob, runJob, type JobEvent } from "../../src/training/job.ts";
 import { mainJob, type MainJobFile } from "../../src/training/main-job.ts";
-import { describeMethod, supervised } from "../../src/training/methods.ts";
-import { countdownJob, jobs, sortingJob, type Job, type JobOptions } from "../../src/training/recipes.ts";
+import { describeMethod, raft, supervised } from "../../src/training/methods.ts";
+import { countdownJob, defineJob, jobs, sortingJob, type Job, type JobOptions } from "../../src/training/recipes.ts";
 import { readManifest } from "../../src/training/run-folder.ts";
 import { readMetrics } from "../../src/training/runs/read.ts";
 import type { Rng } from "../../src/statistics/stream.ts";
@@ -169,6 +169,15 @@ test("a job measures itself on its way where it is told to", async () => {
   expect(evaluations.at(-1)!.values["pass1"]).toBe(result.after.pass1);
   const { reward } = events.flatMap((e) => (e.kind === "step" && e.id === "grpo" ? [e.report] : [])).at(-1)!;
   expect(evaluations.at(-1)!.values["trainGap"]).toBeCloseTo(reward!.mean - evaluations.at(-1)!.values["reward"]!, 12);
+});
+
+test("a rival's name is a folder of its own", () => {
+  const environment = countdown();
+  const model = { layers: 1, width: 16, heads: 2 };
+  const define = (name: string) =>
+    defineJob({ name: "j", environment, model, longestPrompt: 6, method: raft(), rivals: { [name]: raft() }, steps: 1 });
+  for (const name of ["raft", "warm-up", "../up", "Big"]) expect(() => define(name)).toThrow(/names its folder/);
+  expect(define("raft-2")({ seed: 1 }).rivals[0]!.id).toBe("raft-2");
 });
 
 test("the results file has the numbers of every seed, and is not written before all are there", async () => {
