@@ -54,7 +54,7 @@ type Outcome = number | void;
 /** The commands. What a command line asks for is handed to `perform`, which carries it out. */
 export function build(perform: (work: () => Promise<Outcome>) => Promise<void>): Command {
   const program = new Command("guerdon")
-    .description("Reward learning: say what is good, find out whether it can be trusted, search with it, train on it.")
+    .description("Reward learning: say what is good, and train a policy on it.")
     .version(packageVersion, "-V, --version", "show the version")
     .helpOption("-h, --help", "show help")
     .helpCommand(false)
