@@ -1,6 +1,6 @@
 import type * as Jax from "@jax-js/jax";
 import { GuerdonError } from "../error.ts";
-import { arraysDevice, checkDevice, library } from "./device.ts";
+import { checkDevice, library } from "./device.ts";
 import { show, sizeOf } from "./shape.ts";
 
 type DeviceArray = Jax.numpy.Array;
@@ -25,14 +25,10 @@ export class Tensor {
   /**
    * The numbers, row-major; waits until they are computed. The tensor stays usable.
    *
-   * @param options.onThisThread with several wasm threads, compute on the calling thread alone. The many small kernels of a sampling step
-   *   take a quarter less time that way. What the tensor was computed from must be settled; has no effect on other settings.
    * @throws GuerdonError "internal" when a thread or the graphics card has failed
    */
-  async read(options: { readonly onThisThread?: boolean } = {}): Promise<Float32Array | Int32Array> {
-    const array = arrayOf(this, "read");
-    const alone = options.onThisThread === true && (arraysDevice()?.threads ?? 1) > 1;
-    const data = await (alone ? readAlone(array) : array.ref.data()).finally(checkDevice);
+  async read(): Promise<Float32Array | Int32Array> {
+    const data = await arrayOf(this, "read").ref.data().finally(checkDevice);
     if (data instanceof Float32Array || data instanceof Int32Array) return data;
     throw new GuerdonError("internal", `A tensor held ${data.constructor.name}.`);
   }
@@ -53,18 +49,6 @@ export class Tensor {
 export function arrayOf(tensor: Tensor, use: string): DeviceArray {
   if (!tensor.array) throw new GuerdonError("usage", `${use}: this tensor of shape ${show(tensor.shape)} was disposed`);
   return tensor.array;
-}
-
-async function readAlone(array: DeviceArray): ReturnType<DeviceArray["data"]> {
-  try {
-    return array.ref.dataSync();
-  } catch (cause) {
-    throw new GuerdonError(
-      "usage",
-      "read on this thread: other threads are still computing what this tensor depends on; `await settle(...)` it first.",
-      { cause },
-    );
-  }
 }
 
 /** Copies a typed array to the device. @throws GuerdonError "usage" when the shape does not fit the data */

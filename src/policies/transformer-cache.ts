@@ -1,4 +1,4 @@
-import { settle, Tensor, upload } from "../arrays/index.ts";
+import { Tensor, upload } from "../arrays/index.ts";
 import type { HostArray } from "../arrays/index.ts";
 import type { Parameters } from "./policy.ts";
 import { paddedLength, paddedRows } from "./shapes.ts";
@@ -66,10 +66,9 @@ export function openCache(
   const read = async (logits: Tensor, value: Tensor | undefined, rowOf: (b: number) => number): Promise<State> => {
     hold(logits);
     if (value) hold(value);
-    // The kernels of a step are too small to share between threads.
     const state = {
-      logits: await logits.read({ onThisThread: true }),
-      ...(value ? { values: await value.read({ onThisThread: true }) } : {}),
+      logits: await logits.read(),
+      ...(value ? { values: await value.read() } : {}),
       rowOf,
     };
     drop(logits);
@@ -160,7 +159,6 @@ export function openCache(
         ...(distinct.length === prompts.length && U === B ? {} : { rows: { shape: [B], data: numberOf } }),
       });
       fixed.push({ segment: owned(result), hide: hidePrompts(P), slots: P, filled: P });
-      await settle([...Object.values(parameters), ...Object.values(result).flat()]);
       return read(result.logits, result.value, (b) => numberOf[b]!);
     },
     async step(j, going) {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { runCode as run } from "../kit/process.ts";
+import { node, runCode as run } from "../kit/process.ts";
 
 const work = `
   const square = A.compile((x) => { const y = A.matmul(x, x); return { y, total: A.tanh(y).sum() }; });
@@ -18,22 +18,11 @@ test("two threads give the bits of one thread, and the process ends by itself", 
   expect(others[2]).toBe(lines[2]);
 });
 
-test("reading on the calling thread: the same numbers, and a clear error before the rest is settled", () => {
-  const { out, err, status } = run(`await A.startArrays({ threads: 2 }); ${work}
-    await A.settle([y]);
-    const next = square.run(y);
-    print([...(await next.total.read({ onThisThread: true }))]);
-    const again = square.run(y);
-    print([...(await again.total.read())]);
-    const big = A.upload({ shape: [512, 512], data: new Float32Array(512 * 512).fill(0.01) });
-    const slow = square.run(big), waiting = slow.y.read(), late = square.run(slow.y);
-    await Promise.resolve();
-    print(await attempt(() => late.total.read({ onThisThread: true }).then(() => "read")));
-    await waiting;`);
-  expect([err, status]).toEqual(["", 0]);
-  const [, alone, together, early] = out.split("\n");
-  expect(alone).toBe(together);
-  expect(early).toMatch(/"(usage: read on this thread: .*settle|read)/);
+test("training and sampling on two and three threads give the bits of one", () => {
+  const child = new URL("device-child.ts", import.meta.url).pathname;
+  const [one, ...more] = ["1", "2", "3"].map((threads) => node(child, "wasm", "train", threads));
+  expect(JSON.parse(one!.out)).toHaveProperty("weights");
+  for (const ended of more) expect(ended).toEqual(one);
 });
 
 test("a thread that dies is reported by the next read, which does not hang", () => {

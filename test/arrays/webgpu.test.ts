@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { expectClose } from "../kit/kernels.ts";
 import { node, runCode } from "../kit/process.ts";
 
-const child = new URL("webgpu-child.ts", import.meta.url).pathname;
+const child = new URL("device-child.ts", import.meta.url).pathname;
 
 function compute(device: "wasm" | "webgpu", what: string): Record<string, unknown> {
   const { out, err, status } = node(child, device, what);

@@ -1,8 +1,9 @@
-/** Work for webgpu.test.ts: prints as JSON what a device computes. Arguments: the device, and what to compute. */
+/** Work for device.test.ts and webgpu.test.ts: prints as JSON what a device computes. Arguments: the device, what to compute, threads. */
 import * as A from "../../src/arrays/index.ts";
 import type { Arrays } from "../../src/arrays/index.ts";
 import { demonstrations } from "../../src/credit/index.ts";
 import { localEngine } from "../../src/engines/index.ts";
+import { fingerprint } from "../../src/engines/snapshots.ts";
 import { sorting } from "../../src/environments/index.ts";
 import { sft } from "../../src/objectives/index.ts";
 import { symbolTokenizer, transformer } from "../../src/policies/index.ts";
@@ -10,8 +11,9 @@ import { stream } from "../../src/statistics/index.ts";
 import { step } from "../../src/training/step.ts";
 import { expectSameOnBothKernels, type TestInputs } from "../kit/kernels.ts";
 
-const [device, what] = process.argv.slice(2) as ["wasm" | "webgpu", string];
-await A.startArrays({ device });
+const [device, what, threads = "1"] = process.argv.slice(2) as ["wasm" | "webgpu", string, string?];
+const place = { device, threads: Number(threads) };
+await A.startArrays(place);
 const jobs: Record<string, () => Promise<unknown>> = { functions, train, ends, failure };
 console.log(JSON.stringify(await jobs[what]!()));
 
@@ -56,7 +58,7 @@ async function train() {
     },
     { tokenizer },
   );
-  const engine = await localEngine({ policy, seed: 1, device, cells: 32 });
+  const engine = await localEngine({ policy, seed: 1, cells: 32, ...place });
   const draw = (at: number, i: number) => {
     const task = environment.draw("train", stream(1, "task", at, i));
     const answer = environment.demonstrate?.(task, stream(1, "answer", at, i)) ?? "";
@@ -93,6 +95,7 @@ async function train() {
     behaviour: flat(rollouts.map((rollout) => rollout.behaviourLogProbs)),
     forward: flat(again["logProbs"]!),
     completions: rollouts.map((rollout) => rollout.completion),
+    weights: fingerprint(await engine.weights()),
   };
   engine.dispose();
   policy.dispose?.();
