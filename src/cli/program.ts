@@ -85,7 +85,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .option("--steps <n>", "number of training steps on the reward", whole(1))
     .option("--evaluate-every <n>", "also measure on held-out tasks after every so many steps", whole(1))
     .option("--directory <folder>", "folder of the run (default: runs/<job>-<seed>)")
-    .option("--threads <n>", "processor threads; one thread repeats bit by bit", whole(1))
+    .option("--threads <n>", "processor threads; they change the speed and nothing else", whole(1))
     .option("--compare", "train other methods from the same warm-up under equal time, and print the table")
     .option("--dry-run", "print the resolved settings and stop")
     .option(...json)

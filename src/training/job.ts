@@ -69,7 +69,7 @@ export type JobEvent =
 export interface RunJobOptions {
   /** The job's folder; each part is a run in a folder of its own inside. What is there already is not done again. */
   readonly directory: string;
-  /** Threads of the array library. More than one pays for the built-in jobs, but then runs cannot be repeated bit by bit. Default 1. */
+  /** Threads of the array library: they change the speed, and no bit of the numbers. Two pay for the built-in jobs. Default 1. */
   readonly threads?: number;
   readonly device?: "wasm" | "webgpu";
   readonly checkpointSeconds?: number;

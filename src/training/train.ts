@@ -72,7 +72,7 @@ export interface TrainOptions {
 /**
  * Trains a policy on an environment. Iterate over it to run it; each report comes after its step, and the run waits until the next one is
  * asked for. Leaving the loop, or aborting the signal (error "interrupted"), writes a checkpoint if there is a directory, and the same
- * call goes on from there, bit by bit as if it had never stopped (on one thread).
+ * call goes on from there, bit by bit as if it had never stopped.
  *
  * @throws GuerdonError "usage" for options that do not fit together; "coverage" when too little could be scored; "non-finite" when a step
  *   was refused; "input" when the directory holds another run; "io" when it cannot be written

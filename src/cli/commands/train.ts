@@ -65,12 +65,7 @@ async function work(screen: Screen, job: Job, { directory, threads, compare }: W
   if (compare) checkThreads(job, directory, threads);
   const chance = chanceOf(job);
   header(screen, job, directory);
-  screen.say(
-    screen.style(
-      "dim",
-      `  on ${threads === 1 ? "one thread, which repeats bit by bit" : `${threads} threads; one (--threads 1) is slower and repeats bit by bit`}. Ctrl-C stops and saves`,
-    ),
-  );
+  screen.say(screen.style("dim", `  on ${threads === 1 ? "one thread" : `${threads} threads`}. Ctrl-C stops and saves`));
   warnOfChanges(screen, directory);
   const show = jobScreen(screen, chance);
   try {
