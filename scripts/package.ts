@@ -1,9 +1,9 @@
 /**
- * Checks the package as a user would get it: builds and packs it, installs the tarball into an empty folder, and holds the installed
- * size and the cold import time to their limits. Prints one JSON line with what it measured.
+ * Checks the package as a user would get it: builds and packs it, installs the tarball into an empty folder, compiles the examples and all
+ * declarations there, and holds the installed size and the cold import time to their limits. Prints one JSON line with what it measured.
  */
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { copyFileSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { publint } from "publint";
@@ -33,6 +33,23 @@ function coldStartMs(cwd: string, code: string): number {
   return least;
 }
 
+/** The examples and every declaration under the strictest settings, as two kinds of project resolve them; throws with the compiler's words. */
+function compile(cwd: string, rooms: readonly string[]): void {
+  const examples = readdirSync(join(root, "examples")).filter((name) => name.endsWith(".ts"));
+  for (const name of examples) copyFileSync(join(root, "examples", name), join(cwd, name));
+  writeFileSync(join(cwd, "rooms.ts"), rooms.map((path, i) => `export * as room${i} from "guerdon${path.slice(1)}";\n`).join(""));
+  for (const [module, moduleResolution] of [
+    ["nodenext", "nodenext"],
+    ["esnext", "bundler"],
+  ]) {
+    const strict = { strict: true, noUncheckedIndexedAccess: true, exactOptionalPropertyTypes: true, skipLibCheck: false };
+    const compilerOptions = { ...strict, module, moduleResolution, target: "esnext", lib: ["esnext", "dom"], types: [], noEmit: true };
+    writeFileSync(join(cwd, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["rooms.ts", ...examples] }));
+    const { status, stdout } = spawnSync(join(root, "node_modules/.bin/tsc"), ["-p", "."], { cwd, encoding: "utf8" });
+    if (status !== 0) throw new Error(`a strict project with moduleResolution ${moduleResolution} does not compile:\n${stdout}`);
+  }
+}
+
 const folder = mkdtempSync(join(tmpdir(), "guerdon-package-"));
 try {
   rmSync(join(root, "dist"), { recursive: true, force: true });
@@ -57,6 +74,7 @@ try {
   const installed = sizeOf(join(folder, "node_modules"));
   const rooms = Object.keys(manifest.exports).filter((path) => path !== "./package.json");
   for (const path of rooms) run(folder, process.execPath, "--input-type=module", "-e", `await import("guerdon${path.slice(1)}")`);
+  compile(folder, rooms);
   const empty = coldStartMs(folder, "");
   const importMs = coldStartMs(folder, 'await import("guerdon")') - empty;
 

@@ -24,6 +24,9 @@ gate() {
 }
 
 wanted="$*"
+for name in $wanted; do
+  grep -q "^gate $name " scripts/test.sh || { echo "there is no gate \"$name\"; there are: $(sed -n 's/^gate \([a-z]*\) .*/\1/p' scripts/test.sh | tr '\n' ' ')" >&2; exit 2; }
+done
 gate format "$bin/oxfmt" --check .
 gate lint "$bin/oxlint" --type-aware --deny-warnings
 gate types "$bin/tsc" --noEmit

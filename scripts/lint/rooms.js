@@ -57,7 +57,7 @@ const order = {
       if (there && rank(there) > rank(here))
         context.report({
           node,
-          message: `${here}/ may not import from ${there}/: imports run upwards in the list of rooms (docs/architecture.md)`,
+          message: `${here}/ may not import from ${there}/: imports run upwards in the list of rooms (README.md, How it is built)`,
         });
     });
   },

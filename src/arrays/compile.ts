@@ -41,17 +41,13 @@ export function compile<A extends readonly unknown[], R>(f: (...inputs: A) => R)
   /** One program of the library per structure of the inputs; it distinguishes the shapes itself. */
   function record(structure: unknown) {
     const recorded = (leaves: DeviceArray[]): Jax.JsTree<DeviceArray> => {
-      const inputs = mapTree(structure, isSlot, ({ slot }) => wrap(leaves[slot]!), unreachable) as unknown as A;
-      const results = recording(() =>
-        mapTree(
-          f(...inputs),
-          isArr,
-          (array) => unwrap(array) ?? constantOf(array),
-          (x, path) => {
-            throw new GuerdonError("usage", `compile: the function returned ${describe(x)} at ${path || "its top"}, not an array`);
-          },
-        ),
-      );
+      const results = recording(() => {
+        const inputs = mapTree(structure, isSlot, ({ slot }) => wrap(leaves[slot]!), unreachable) as unknown as A;
+        const taken = (array: Arr): DeviceArray => unwrap(array) ?? constantOf(array);
+        return mapTree(f(...inputs), isArr, taken, (x, path) => {
+          throw new GuerdonError("usage", `compile: the function returned ${describe(x)} at ${path || "its top"}, not an array`);
+        });
+      });
       shapes++;
       return results as Jax.JsTree<DeviceArray>;
     };

@@ -2,7 +2,10 @@ import type * as Jax from "@jax-js/jax";
 import { GuerdonError } from "../error.ts";
 
 export interface DeviceOptions {
-  /** "wasm" (default) computes on the processor, "webgpu" on a graphics card. */
+  /**
+   * "wasm" (default) computes on the processor, "webgpu" on a graphics card, whose language promises less: `max`, `minimum`, `maximum` and
+   * `relu` may lose a NaN, comparisons with one may hold, and `sin` and `cos` may be off by 5e-4.
+   */
   readonly device?: "wasm" | "webgpu";
   /** Threads for wasm; default 1. More than one pays for models above about 100,000 weights, and makes small ones slower. */
   readonly threads?: number;
@@ -18,8 +21,8 @@ let starting: { readonly device: "wasm" | "webgpu"; readonly threads: number; re
 let started: Started | null = null;
 /** Threads that the library was imported with, which is for good. */
 let imported: number | null = null;
-/** The first failure of a thread. Its results are garbage from then on. */
-let failure: Error | null = null;
+/** The first failure of a thread or of the graphics card: what it was and what to do. Results are garbage from then on. */
+let failure: { readonly message: string; readonly cause: unknown } | null = null;
 
 /**
  * Loads the array library once, for `compile`, `upload` and `Tensor`. The host kernel needs no start. Calling again with the same
@@ -59,10 +62,20 @@ export function library(): typeof Jax {
   return started.jax;
 }
 
-/** Throws when a thread has failed: the library itself goes on with whatever is in memory. For files of arrays/ only. */
-export function checkThreads(): void {
-  if (failure)
-    throw new GuerdonError("internal", `A thread of the array library failed (${failure.message}); use threads: 1.`, { cause: failure });
+/** Throws when a thread or the graphics card has failed: the library itself goes on with whatever is in memory. For files of arrays/ only. */
+export function checkDevice(): void {
+  if (failure) throw new GuerdonError("internal", failure.message, { cause: failure.cause });
+}
+
+function threadFailed(cause: Error): void {
+  failure ??= { message: `A thread of the array library failed (${cause.message}); use threads: 1.`, cause };
+}
+
+function cardFailed(cause: { readonly message: string }): void {
+  failure ??= {
+    message: `The graphics card failed, and what is computed since is wrong: ${cause.message}\nCompute less at once (the engine's \`cells\`), or use device: "wasm" in a new process.`,
+    cause,
+  };
 }
 
 const inNode = (): boolean => typeof process !== "undefined" && typeof process.versions?.node === "string";
@@ -88,6 +101,11 @@ async function load(device: "wasm" | "webgpu", threads: number): Promise<Started
       device === "webgpu" ? 'No usable WebGPU adapter was found; use device: "wasm".' : "This runtime has no WebAssembly.",
     );
   jax.defaultDevice(device);
+  if (device === "webgpu") {
+    const card = jax.getWebGPUDevice();
+    card.addEventListener("uncapturederror", ({ error }) => cardFailed(error));
+    void card.lost.then(cardFailed);
+  }
   return { jax, device, threads };
 }
 
@@ -109,7 +127,7 @@ function pretend(threads: number): () => void {
 }
 
 async function prepareThreads(): Promise<void> {
-  if (inNode()) (globalThis as { Worker?: unknown }).Worker ??= (await import("./worker.ts")).nodeWebWorker((cause) => (failure ??= cause));
+  if (inNode()) (globalThis as { Worker?: unknown }).Worker ??= (await import("./worker.ts")).nodeWebWorker(threadFailed);
   if (typeof SharedArrayBuffer === "undefined" || typeof Worker === "undefined")
     throw new GuerdonError(
       "unsupported",

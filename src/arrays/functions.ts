@@ -119,7 +119,8 @@ export function concat(arrays: readonly Arr[], axis: number): Arr {
 
 /** Running sum along an axis. */
 export function cumsum(x: Arr, axis: number): Arr {
-  return new Arr(x.value.cumsum(axisOf("cumsum", operand("cumsum", x).shape, axis)));
+  const { value, shape } = operand("cumsum", x);
+  return new Arr(value.cumsum(axisOf("cumsum", shape, axis)));
 }
 
 /** The same values, treated as constants by gradients. */

@@ -3,30 +3,41 @@ import { library } from "./device.ts";
 
 type Tracer = Jax.numpy.Array;
 
+/** Below it float32 numbers lose precision. */
+const smallest = 1.1754943508222875e-38;
+
 /**
  * Natural logarithm to float32 rounding, for the traced kernel. The library's own is 1.3e-5 off, which near 1 leaves no correct digit.
  * Its value is corrected here; its slope is right. Uses one reference of x.
  */
 export function log(x: Tracer): Tracer {
   const rough = library().numpy.log(x.ref);
-  const finite = x.ref.greaterEqual(1.1754943508222875e-38).mul(x.ref.lessEqual(3.4028234663852886e38));
-  return corrected(rough, fineLog(x), finite);
+  const finite = x.ref.greater(smallest).mul(x.ref.less(Infinity));
+  return corrected(rough, fineLog(x.ref), finite, ends(x, 0));
 }
 
 /** log(1 + x) to float32 rounding, see `log`. Uses one reference of x. */
 export function log1p(x: Tracer): Tracer {
   const { numpy } = library();
   const rough = numpy.log1p(x.ref);
-  const finite = x.ref.greater(-1).mul(x.ref.lessEqual(3.4028234663852886e38));
+  const finite = x.ref.greater(-1).mul(x.ref.less(Infinity));
   const near = x.ref.greaterEqual(-0.5).mul(x.ref.lessEqual(1));
-  const fine = numpy.where(near, atanhSeries(x.ref.div(x.ref.add(2)), 13), fineLog(x.add(1)));
-  return corrected(rough, fine, finite);
+  const fine = numpy.where(near, atanhSeries(x.ref.div(x.ref.add(2)), 13), fineLog(x.ref.add(1)));
+  return corrected(rough, fine, finite, ends(x, -1));
 }
 
-function corrected(rough: Tracer, fine: Tracer, finite: Tracer): Tracer {
+/** The rough value made right: `fine` where that is finite, and elsewhere what added to it gives `beyond`. */
+function corrected(rough: Tracer, fine: Tracer, finite: Tracer, beyond: Tracer): Tracer {
   const { numpy, lax } = library();
-  const correction = numpy.where(finite, fine.sub(rough.ref), 0);
+  const correction = numpy.where(finite, fine.sub(rough.ref), beyond);
   return rough.add(lax.stopGradient(correction) as Tracer);
+}
+
+/** -Infinity at the pole and NaN below it and for NaN: a graphics card may have any finite numbers there, and takes NaN for equal to all. */
+function ends(x: Tracer, pole: number): Tracer {
+  const { numpy } = library();
+  const below = numpy.where(x.ref.less(pole), NaN, -Infinity);
+  return numpy.where(x.ref.greater(pole), 0, below).add(x);
 }
 
 /** x = 2^k m with m between the square roots of 1/2 and 2, read off the bits; log m = 2 atanh((m - 1) / (m + 1)). */

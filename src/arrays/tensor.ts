@@ -1,6 +1,6 @@
 import type * as Jax from "@jax-js/jax";
 import { GuerdonError } from "../error.ts";
-import { arraysDevice, checkThreads, library } from "./device.ts";
+import { checkDevice, library } from "./device.ts";
 import { show, sizeOf } from "./shape.ts";
 
 type DeviceArray = Jax.numpy.Array;
@@ -25,14 +25,10 @@ export class Tensor {
   /**
    * The numbers, row-major; waits until they are computed. The tensor stays usable.
    *
-   * @param options.onThisThread with several wasm threads, compute on the calling thread alone. The many small kernels of a sampling step
-   *   take a quarter less time that way. What the tensor was computed from must be settled; has no effect on other settings.
+   * @throws GuerdonError "internal" when a thread or the graphics card has failed
    */
-  async read(options: { readonly onThisThread?: boolean } = {}): Promise<Float32Array | Int32Array> {
-    const array = arrayOf(this, "read");
-    const alone = options.onThisThread === true && (arraysDevice()?.threads ?? 1) > 1;
-    const data = alone ? readAlone(array) : await array.ref.data();
-    checkThreads();
+  async read(): Promise<Float32Array | Int32Array> {
+    const data = await arrayOf(this, "read").ref.data().finally(checkDevice);
     if (data instanceof Float32Array || data instanceof Int32Array) return data;
     throw new GuerdonError("internal", `A tensor held ${data.constructor.name}.`);
   }
@@ -53,20 +49,6 @@ export class Tensor {
 export function arrayOf(tensor: Tensor, use: string): DeviceArray {
   if (!tensor.array) throw new GuerdonError("usage", `${use}: this tensor of shape ${show(tensor.shape)} was disposed`);
   return tensor.array;
-}
-
-function readAlone(array: DeviceArray): ReturnType<DeviceArray["dataSync"]> {
-  try {
-    return array.ref.dataSync();
-  } catch (cause) {
-    throw new GuerdonError(
-      "usage",
-      "read on this thread: other threads are still computing what this tensor depends on; `await settle(...)` it first.",
-      {
-        cause,
-      },
-    );
-  }
 }
 
 /** Copies a typed array to the device. @throws GuerdonError "usage" when the shape does not fit the data */
@@ -92,6 +74,7 @@ export async function readAll<K extends string>(tensors: Readonly<Record<K, Tens
 
 /** Waits until everything is computed. Programs only queue work, so a long loop without `read` or `settle` piles up memory. */
 export async function settle(tensors: Readonly<Record<string, Tensor>> | readonly Tensor[]): Promise<void> {
-  await library().blockUntilReady(Object.values(tensors).map((tensor) => arrayOf(tensor, "settle")));
-  checkThreads();
+  await library()
+    .blockUntilReady(Object.values(tensors).map((tensor) => arrayOf(tensor, "settle")))
+    .finally(checkDevice);
 }

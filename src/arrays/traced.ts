@@ -13,8 +13,8 @@ const longestSum = 256;
 /** Tables up to this many rows are read by a product with one-hot rows, which is faster than a gather here. */
 const smallTable = 256;
 
-/** What the values of the program that is being recorded own: one reference each. */
-let owned: Tracer[] = [];
+/** What the values of the program that is being recorded own: one reference each. null while none is. */
+let owned: Tracer[] | null = null;
 
 /**
  * The traced kernel: float32 (indices int32) inside a compiled program. The library's operations consume a reference of what they are given;
@@ -23,10 +23,11 @@ let owned: Tracer[] = [];
 class TracedValue implements Value {
   readonly kernel = "traced";
   readonly tracer: Tracer;
+  private readonly recorded = owned;
 
   constructor(tracer: Tracer) {
     this.tracer = tracer;
-    owned.push(tracer);
+    owned?.push(tracer);
   }
 
   get shape(): readonly number[] {
@@ -37,20 +38,23 @@ class TracedValue implements Value {
     return new TracedValue(constantOf(new Arr(other)));
   }
 
+  /** One reference, as it is. */
+  get ref(): Tracer {
+    if (this.recorded === owned) return this.tracer.ref;
+    throw new GuerdonError("usage", "An array of one compiled program cannot be used in another: pass its value as an argument.");
+  }
+
   /** One reference, as numbers: comparisons are booleans in the library, whose sum and product are logical. */
-  private get number(): Tracer {
-    const { tracer } = this;
-    return tracer.dtype === "bool" ? tracer.ref.astype(library().DType.Float32) : tracer.ref;
+  get number(): Tracer {
+    return this.tracer.dtype === "bool" ? this.ref.astype(library().DType.Float32) : this.ref;
   }
 
   private get float(): Tracer {
-    const { tracer } = this;
-    return tracer.dtype === "float32" ? tracer.ref : tracer.ref.astype(library().DType.Float32);
+    return this.tracer.dtype === "float32" ? this.ref : this.ref.astype(library().DType.Float32);
   }
 
   private get index(): Tracer {
-    const { tracer } = this;
-    return tracer.dtype === "int32" ? tracer.ref : tracer.ref.astype(library().DType.Int32);
+    return this.tracer.dtype === "int32" ? this.ref : this.ref.astype(library().DType.Int32);
   }
 
   unary(operation: Unary): Value {
@@ -63,7 +67,7 @@ class TracedValue implements Value {
       case "relu":
         return new TracedValue(numpy.maximum(0, this.number)); // in this order the slope at 0 is 0
       case "abs":
-        return new TracedValue(this.number.mul(sign(this.tracer)));
+        return new TracedValue(this.number.mul(sign(this.number)));
       case "sigmoid":
         return new TracedValue(nn.sigmoid(numpy.maximum(this.float, -80))); // below -88 the library's slope is NaN
       case "erf":
@@ -94,7 +98,7 @@ class TracedValue implements Value {
   }
 
   where(yes: Value | number, no: Value | number): Value {
-    const condition = this.tracer.dtype === "bool" ? this.tracer.ref : this.tracer.ref.notEqual(0);
+    const condition = this.tracer.dtype === "bool" ? this.ref : this.ref.notEqual(0);
     const branch = (v: Value | number): Tracer | number => (typeof v === "number" ? v : traced(v).float);
     return new TracedValue(library().numpy.where(condition, branch(yes), branch(no)));
   }
@@ -125,17 +129,15 @@ class TracedValue implements Value {
   }
 
   reshape(shape: readonly number[]): Value {
-    return new TracedValue(this.tracer.ref.reshape([...shape]));
+    return new TracedValue(this.ref.reshape([...shape]));
   }
 
   transpose(permutation: readonly number[]): Value {
-    return new TracedValue(this.tracer.ref.transpose([...permutation]));
+    return new TracedValue(this.ref.transpose([...permutation]));
   }
 
   slice(axis: number, from: number, to: number): Value {
-    return new TracedValue(
-      this.tracer.ref.slice(...this.shape.map((_, i) => (i === axis ? ([from, to] as [number, number]) : ([] as [])))),
-    );
+    return new TracedValue(this.ref.slice(...this.shape.map((_, i) => (i === axis ? ([from, to] as [number, number]) : ([] as [])))));
   }
 
   concat(others: readonly Value[], axis: number): Value {
@@ -189,14 +191,14 @@ class TracedValue implements Value {
   }
 
   stopGradient(): Value {
-    return new TracedValue(library().lax.stopGradient(this.tracer.ref) as Tracer);
+    return new TracedValue(library().lax.stopGradient(this.ref) as Tracer);
   }
 }
 
-/** -1, 0 or 1. */
+/** -1, 0 or 1. Uses one reference of x. */
 function sign(x: Tracer): Tracer {
   const { Float32 } = library().DType;
-  return x.ref.greater(0).astype(Float32).sub(x.ref.less(0).astype(Float32));
+  return x.ref.greater(0).astype(Float32).sub(x.less(0).astype(Float32));
 }
 
 /** The largest divisor of n that leaves sums of at most `longestSum` and at least 16 terms, or 0. */
@@ -222,13 +224,13 @@ export function constantOf(array: Arr): Tracer {
  */
 export function recording<R>(f: () => R): R {
   const outer = owned;
-  owned = [];
+  const mine: Tracer[] = (owned = []);
   try {
     const result = f();
-    for (const tracer of owned) tracer.dispose();
+    for (const tracer of mine) tracer.dispose();
     return result;
   } catch (cause) {
-    for (const tracer of owned) while (tracer instanceof library().Array && tracer.refCount > 0) tracer.dispose();
+    for (const tracer of mine) while (tracer instanceof library().Array && tracer.refCount > 0) tracer.dispose();
     throw cause;
   } finally {
     owned = outer;
@@ -240,7 +242,5 @@ export const wrap = (tracer: Tracer): Arr => new Arr(new TracedValue(tracer));
 
 /** One reference to a traced array's tracer, numbers never booleans; null for a host array. For files of arrays/ only. */
 export function unwrap(array: Arr): Tracer | null {
-  if (!(array.value instanceof TracedValue)) return null;
-  const { tracer } = array.value;
-  return tracer.dtype === "bool" ? tracer.ref.astype(library().DType.Float32) : tracer.ref;
+  return array.value instanceof TracedValue ? array.value.number : null;
 }

@@ -31,8 +31,8 @@ export function beforeAndAfter(before: Measured, after: Measured, chance: number
   return table([`share of ${after.tasks} held-out tasks`, "before", "after", "points"], rows);
 }
 
-/** One evaluation as a table, with 95 % intervals. */
-export function evaluationTable(measured: Measured, chance: number | null): string {
+/** One evaluation as a table, with 95 % intervals. `what`: what was measured on, "held-out tasks" say. */
+export function evaluationTable(measured: Measured, chance: number | null, what: string): string {
   const { intervals } = measured;
   const ranges = [intervals.pass1, intervals.greedy, intervals.passN, intervals.majorityN];
   const rows: (string | number)[][] = shares(measured.samples).map(([name, value], i) => [
@@ -42,7 +42,7 @@ export function evaluationTable(measured: Measured, chance: number | null): stri
   ]);
   rows.push([`different answers among ${measured.samples}`, measured.distinct.toFixed(1), ""]);
   if (chance !== null) rows.push(["chance    legal moves at random", share(chance), ""]);
-  return table([`share of ${measured.tasks} held-out tasks`, "value", "95 % interval"], rows);
+  return table([`share of ${measured.tasks} ${what}`, "value", "95 % interval"], rows);
 }
 
 /** What more samples buy where something can tell a right answer: pass@k by k. */

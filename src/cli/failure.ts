@@ -1,4 +1,5 @@
 import { GuerdonError, type ErrorCode } from "../error.ts";
+import { withCommand } from "./command.ts";
 
 /** 0 fine; 1 a finding, a failed threshold, a run that broke; 2 bad usage or input; 130 interrupted. */
 const exits: Readonly<Record<ErrorCode, number>> = {
@@ -16,7 +17,7 @@ const exits: Readonly<Record<ErrorCode, number>> = {
 /** A failure as the command line shows it: one sentence where we know what happened, the whole stack where we do not. */
 export function explain(cause: unknown): { readonly exit: number; readonly code: string; readonly text: string } {
   if (cause instanceof GuerdonError && cause.code !== "internal")
-    return { exit: exits[cause.code], code: cause.code, text: `guerdon: ${cause.message}` };
+    return { exit: exits[cause.code], code: cause.code, text: `guerdon: ${withCommand(cause.message)}` };
   const stack = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
   return {
     exit: 1,

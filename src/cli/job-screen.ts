@@ -1,5 +1,5 @@
 import type { Json } from "../statistics/snapshot.ts";
-import type { JobEvent, JobResult, PartResult } from "../training/job.ts";
+import { summary, type JobEvent, type JobResult, type PartResult } from "../training/job.ts";
 import { describeMethod, type DrawnRollout, type Job, type Method, type TrainReport } from "../training/index.ts";
 import { beforeAndAfter, inShort, samplesTable, share } from "./evaluation.ts";
 import { plot } from "./plot.ts";
@@ -141,6 +141,7 @@ export function jobScreen(screen: Screen, chance: number | null): (event: JobEve
         screen.say(line);
     }
     for (const { sentence } of now.findings) screen.say(`  ${screen.style("yellow", "!")} step ${now.index}: ${sentence}`);
+    if (now.evaluation !== null) screen.say(`  step ${now.index}, held-out: ${inShort(summary(now.evaluation), chance)}`);
     if (current.steps !== null) return report?.(now.index, facts(now));
     // A part whose length is in seconds: its progress is the time that it has used.
     const line = `  ${current.id} ${duration(seconds)} of ${duration(current.seconds!)}  step ${now.index}`;

@@ -1,17 +1,15 @@
 import { existsSync, readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { basename, join } from "node:path";
+import { basename, join, relative, resolve } from "node:path";
 import { GuerdonError } from "../error.ts";
 import { parameterShapes } from "../policies/index.ts";
 import { jobs, type Job, type JobOptions } from "../training/index.ts";
 import { readManifest, type RunManifest } from "../training/run-folder.ts";
 import { runFolders } from "../training/runs/read.ts";
+import { command } from "./command.ts";
 import { runFolder } from "./folders.ts";
 import { loadExport } from "./load-module.ts";
 import { didYouMean } from "./suggest.ts";
-
-/** How to call this program: in a clone by the launcher. */
-export const command = import.meta.url.endsWith(".ts") ? "./guerdon" : "guerdon";
 
 const isFile = (name: string): boolean => /\.(ts|mts|js|mjs)$/.test(name);
 
@@ -52,7 +50,7 @@ export async function makeJob(name: string, options: JobOptions): Promise<Job> {
       "input",
       `${name}: the job's method has no objective; make it by grpo({ as: "trl" }) or another method of guerdon/training`,
     );
-  return { ...job, options: { ...job.options, file: name } };
+  return { ...job, options: { ...job.options, file: resolve(name) } };
 }
 
 /** Threads that pay for a job: two where there are two and the model has more than about 100,000 weights. */
@@ -98,5 +96,12 @@ export async function findJob(given: string): Promise<FoundJob> {
       "unsupported",
       `${path} was not started by this command line but by a program of yours: run that program again to go on with it`,
     );
-  return { job: await makeJob(file ?? name, options), directory: isPart ? join(path, "..") : path, parts };
+  // A configuration file is named by its way from the run's folder.
+  const definition = file === undefined ? name : relative("", resolve(first.directory, file));
+  if (file !== undefined && !existsSync(definition))
+    throw new GuerdonError(
+      "input",
+      `${first.directory} was started from the configuration file ${definition}, which is not there any more: put it back`,
+    );
+  return { job: await makeJob(definition, options), directory: isPart ? join(path, "..") : path, parts };
 }

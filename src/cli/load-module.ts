@@ -1,5 +1,6 @@
+import { registerHooks } from "node:module";
 import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { GuerdonError } from "../error.ts";
 import { mustExist } from "./folders.ts";
 
@@ -18,6 +19,26 @@ function sentence(cause: unknown, path: string): string | null {
     return `${path} imports ${missing}, which is not installed there: npm install ${missing}`;
   if (code === "ERR_MODULE_NOT_FOUND" || code === "ERR_PACKAGE_PATH_NOT_EXPORTED") return `${path}: ${cause.message}`;
   return null;
+}
+
+const own = new URL("../", import.meta.url).href;
+const loaded = new Set<string>();
+
+/** The user's files that `loadExport` has loaded, those that they import included; guerdon's own and packages are left out. */
+export const loadedFiles = (): readonly string[] => [...loaded];
+
+async function importWatched(path: string): Promise<unknown> {
+  const hooks = registerHooks({
+    load(url, context, nextLoad) {
+      if (url.startsWith("file:") && !url.startsWith(own) && !url.includes("/node_modules/")) loaded.add(fileURLToPath(url.split("?")[0]!));
+      return nextLoad(url, context);
+    },
+  });
+  try {
+    return await import(pathToFileURL(resolve(path)).href);
+  } finally {
+    hooks.deregister();
+  }
 }
 
 /**
@@ -46,7 +67,7 @@ export async function loadExport(path: string, name = "default"): Promise<unknow
 export async function loadModule(path: string): Promise<Readonly<Record<string, unknown>>> {
   mustExist(path);
   try {
-    return (await import(pathToFileURL(resolve(path)).href)) as Readonly<Record<string, unknown>>;
+    return (await importWatched(path)) as Readonly<Record<string, unknown>>;
   } catch (cause) {
     if (cause instanceof GuerdonError) throw cause;
     const text = sentence(cause, path);

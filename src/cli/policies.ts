@@ -1,13 +1,12 @@
 import { existsSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { localEngine, type LocalEngine } from "../engines/index.ts";
-import type { TextEnvironment } from "../environments/index.ts";
+import type { PromptsOptions, TextEnvironment } from "../environments/index.ts";
 import { GuerdonError } from "../error.ts";
-import { readModel, type TextSequence, type Tokenizer } from "../policies/index.ts";
+import { readModel, type TextSequence, type Tokenizer, type TransformerPolicy } from "../policies/index.ts";
 import { jobEngine } from "../training/job.ts";
 import type { Job } from "../training/index.ts";
-import { checkpointInfo, checkpointSteps, bestOf, readCheckpoint } from "../training/runs/checkpoint.ts";
-import { diskFiles } from "../training/runs/files.ts";
+import { checkpointOf } from "../training/runs/read.ts";
 import { runFolder } from "./folders.ts";
 import { defaultThreads, findJob } from "./jobs.ts";
 
@@ -15,28 +14,17 @@ import { defaultThreads, findJob } from "./jobs.ts";
 export interface LoadedPolicy {
   /** What was loaded, for people: "runs/countdown-0/grpo, step 250". */
   readonly name: string;
-  readonly engine: LocalEngine<TextSequence>;
+  readonly engine: LocalEngine<TextSequence> & { readonly policy: TransformerPolicy };
   readonly tokenizer: Tokenizer;
   /** The job that it was trained by; null for a model folder. */
   readonly job: Job | null;
 }
 
-/** Which checkpoint of a run: by its step, or the newest, or the one with the best evaluation. */
-function chooseCheckpoint(directory: string, which: string): number | null {
-  const steps = checkpointSteps(diskFiles, directory);
-  if (steps.length === 0) return null;
-  if (which === "latest") return steps.at(-1)!;
-  const best = bestOf(steps.map((step) => checkpointInfo(diskFiles, directory, step)))?.step;
-  if (which === "best" && best !== undefined) return best;
-  if (steps.includes(Number(which))) return Number(which);
-  throw new GuerdonError(
-    "usage",
-    `${directory} has no checkpoint ${which}; it has ${steps.join(", ")}${best === undefined ? " and none of them was measured" : ""}. Say --checkpoint latest or a step`,
-  );
-}
+/** As `checkpointOf` takes it. */
+export type CheckpointChoice = "latest" | "best" | number;
 
 export interface LoadOptions {
-  readonly checkpoint: string;
+  readonly checkpoint: CheckpointChoice;
   readonly threads?: number;
 }
 
@@ -50,29 +38,47 @@ export async function loadPolicy(given: string, { checkpoint, threads }: LoadOpt
   if (existsSync(join(path, "config.json")) && !existsSync(join(path, "run.json"))) {
     const { policy, parameters } = await readModel(path);
     const engine = await localEngine({ policy, parameters, seed: 0, ...(threads === undefined ? {} : { threads }) });
-    return { name: path, engine, tokenizer: policy.tokenizer, job: null };
+    return { name: path, engine: engine as LoadedPolicy["engine"], tokenizer: policy.tokenizer, job: null };
   }
   const { job, parts } = await findJob(path);
   const order = [job.contender.id, ...parts.map(({ part }) => part)];
   for (const id of order) {
     const part = parts.find((one) => one.part === id);
-    const step = part === undefined ? null : chooseCheckpoint(part.directory, checkpoint);
-    if (part === undefined || step === null) continue;
-    const found = readCheckpoint(diskFiles, part.directory, step);
-    if ("damaged" in found) throw new GuerdonError("io", found.damaged);
+    const found = part === undefined ? null : checkpointOf(part.directory, checkpoint);
+    if (part === undefined || found === null) continue;
     const engine = await jobEngine(job, { threads: threads ?? defaultThreads(job) });
     await engine.restore(found.snapshots["engine"]!);
-    return { name: `${part.directory}, step ${step}`, engine, tokenizer: engine.policy.tokenizer, job };
+    return { name: `${part.directory}, step ${found.step}`, engine, tokenizer: engine.policy.tokenizer, job };
   }
   throw new GuerdonError("input", `${path} has no checkpoint yet`);
 }
 
-/** An environment by the name of a built-in job, or from a JSONL file of prompts and references. */
-export async function environmentBy(name: string): Promise<TextEnvironment> {
+/** Which columns of a file hold what: "reference=answer", or "prompt=question,reference=answer,split=part". */
+export type ColumnNames = NonNullable<PromptsOptions["columns"]>;
+
+/** An environment to measure on that was named on the command line. */
+export interface NamedEnvironment {
+  readonly environment: TextEnvironment;
+  /** What its test tasks are: "held-out tasks" or just "tasks". */
+  readonly tasks: string;
+  /** What the columns of a file were taken for: a guess must be seen. */
+  readonly recognised?: string;
+}
+
+/**
+ * An environment by the name of a built-in job, or from a JSONL file of prompts and references. Of a file all rows are tasks to measure
+ * on, unless `columns.split` names the column that says which are.
+ */
+export async function environmentBy(name: string, columns: ColumnNames = {}): Promise<NamedEnvironment> {
   const { countdown, prompts, sorting } = await import("../environments/index.ts");
   const built: Readonly<Record<string, () => TextEnvironment>> = { countdown, sorting };
-  if (Object.hasOwn(built, name)) return built[name]!();
-  if (existsSync(name) && statSync(name).isFile()) return prompts(name);
+  if (Object.hasOwn(built, name)) return { environment: built[name]!(), tasks: "held-out tasks" };
+  if (existsSync(name) && statSync(name).isFile()) {
+    const file = await prompts(name, { columns });
+    if (columns.split !== undefined) return { environment: file, tasks: "held-out tasks", recognised: file.recognised };
+    const all = [...file.tasks("train"), ...file.tasks("test")];
+    return { environment: { ...file, tasks: () => all }, tasks: "tasks", recognised: file.recognised.split(";")[0]! };
+  }
   const { didYouMean } = await import("./suggest.ts");
   throw new GuerdonError(
     "usage",

@@ -4,10 +4,13 @@ import { GuerdonError } from "../error.ts";
 import type { BenchOptions } from "./commands/bench.ts";
 import type { DoctorModel } from "./commands/doctor-model.ts";
 import type { EvalCommand } from "./commands/eval.ts";
-import type { ScoreCommand } from "./commands/score.ts";
+import type { ExportCommand } from "./commands/export.ts";
 import type { SampleCommand } from "./commands/sample.ts";
+import type { ScoreCommand } from "./commands/score.ts";
 import type { ServeCommand } from "./commands/serve.ts";
-import type { TrainCommand } from "./commands/train.ts";
+import type { ResumeCommand, TrainCommand } from "./commands/train.ts";
+import { command, withCommand } from "./command.ts";
+import type { CheckpointChoice, ColumnNames } from "./policies.ts";
 import { explain } from "./failure.ts";
 import { screen, type Screen } from "./screen.ts";
 
@@ -33,7 +36,22 @@ const failOrZero = (text: string): "fail" | 0 => {
   return text === "fail" ? "fail" : 0;
 };
 
-const examples = (...lines: string[]) => `\nExamples:\n${lines.map((line) => `  $ guerdon ${line}`).join("\n")}`;
+const columnNames = (text: string): ColumnNames => {
+  const pairs = text.split(",").map((pair) => pair.split("="));
+  if (pairs.some(([name, column, ...rest]) => !["prompt", "reference", "split"].includes(name!) || !column || rest.length > 0))
+    throw new InvalidArgumentError("It must be prompt=NAME, reference=NAME or split=NAME, several joined by commas.");
+  return Object.fromEntries(pairs) as ColumnNames;
+};
+const checkpointChoice = (text: string): CheckpointChoice => {
+  if (text === "latest" || text === "best") return text;
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("It must be latest, best, or a step.");
+  return Number(text);
+};
+const checkpoint = ["--checkpoint <which>", "latest, best, or a step", checkpointChoice, "latest"] as const;
+
+const columns = ["--columns <names>", "columns of the file, for instance reference=answer", columnNames] as const;
+
+const examples = (...lines: string[]) => `\nExamples:\n${lines.map((line) => `  $ ${command} ${line}`).join("\n")}`;
 
 interface Common {
   readonly json?: boolean;
@@ -45,7 +63,7 @@ type Outcome = number | void;
 /** The commands. What a command line asks for is handed to `perform`, which carries it out. */
 export function build(perform: (work: () => Promise<Outcome>) => Promise<void>): Command {
   const program = new Command("guerdon")
-    .description("Reward learning: say what is good, find out whether it can be trusted, search with it, train on it.")
+    .description("Reward learning: say what is good, and train a policy on it.")
     .version(packageVersion, "-V, --version", "show the version")
     .helpOption("-h, --help", "show help")
     .helpCommand(false)
@@ -74,8 +92,9 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .argument("<job>", "countdown, sorting, or a configuration file (.ts)")
     .option("--seed <n>", "seed of everything that is random", whole(0))
     .option("--steps <n>", "number of training steps on the reward", whole(1))
+    .option("--evaluate-every <n>", "also measure on held-out tasks after every so many steps", whole(1))
     .option("--directory <folder>", "folder of the run (default: runs/<job>-<seed>)")
-    .option("--threads <n>", "processor threads; one thread repeats bit by bit", whole(1))
+    .option("--threads <n>", "processor threads; they change the speed and nothing else", whole(1))
     .option("--compare", "train other methods from the same warm-up under equal time, and print the table")
     .option("--dry-run", "print the resolved settings and stop")
     .option(...json)
@@ -94,10 +113,11 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .command("resume")
     .description("go on with a run from its last checkpoint")
     .argument("<run>", "folder of the run")
+    .option("--compare", "also train the other methods (said by itself once one of them has begun)")
     .option("--threads <n>", "processor threads", whole(1))
     .option(...json)
     .addHelpText("after", examples("resume runs/countdown-0"))
-    .action(action(async (s, run: string, options: { threads?: number }) => (await import("./commands/train.ts")).resume(s, run, options)));
+    .action(action(async (s, run: string, options: ResumeCommand) => (await import("./commands/train.ts")).resume(s, run, options)));
 
   program
     .command("eval")
@@ -107,11 +127,19 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .option("--tasks <n>", "number of tasks", whole(1))
     .option("--samples <n>", "answers a task at temperature 1", whole(1))
     .option("--seed <n>", "seed of the draw", whole(0))
-    .option("--checkpoint <which>", "latest, best, or a step", "latest")
+    .option(...checkpoint)
+    .option(...columns)
     .option("--fail-under <share>", "exit with 1 when pass@1 is below this", number(0, 1))
     .option("--threads <n>", "processor threads", whole(1))
     .option(...json)
-    .addHelpText("after", examples("eval runs/countdown-0", "eval runs/countdown-0 --tasks 100 --fail-under 0.5 --json"))
+    .addHelpText(
+      "after",
+      examples(
+        "eval runs/countdown-0",
+        "eval models/mine questions.jsonl --columns prompt=question,reference=answer",
+        "eval runs/countdown-0 --tasks 100 --fail-under 0.5 --json",
+      ),
+    )
     .action(
       action(async (s, run: string, environment: string | undefined, options: EvalCommand) =>
         (await import("./commands/eval.ts")).evaluateRun(s, run, environment, options),
@@ -123,13 +151,14 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .description("show answers of a run's policy")
     .argument("<run>", "folder of a run or of a model")
     .argument("[prompt]", "a prompt, or a file with a prompt a line (default: held-out tasks of the run)")
+    .option(...columns)
     .option("-n, --samples <n>", "answers a prompt", whole(1))
     .option("--temperature <t>", "0 takes the most likely token each time", number(0, 100))
     .option("--top-k <k>", "keep the k most likely tokens; 0 keeps all", whole(0))
     .option("--top-p <p>", "keep the most likely tokens up to this probability", number(0, 1))
     .option("--max-tokens <n>", "longest answer", whole(1))
     .option("--seed <n>", "seed of the draw", whole(0))
-    .option("--checkpoint <which>", "latest, best, or a step", "latest")
+    .option(...checkpoint)
     .option("--threads <n>", "processor threads", whole(1))
     .option(...json)
     .addHelpText(
@@ -209,10 +238,11 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .option("--memory <MiB>", "end a process that grows beyond this", whole(32))
     .option("--max-rows <n>", "rows that may wait; more are refused with 429 (default: 20000)", whole(1))
     .option("--max-megabytes <n>", "largest request (default: 16.8)", number(0.001, 2000))
-    .option("--end-token <text>", "text that ends an answer, beside the usual ones; again for more", (text: string, all: string[] = []) => [
-      ...all,
-      text,
-    ])
+    .option(
+      "--end-token <text>",
+      "text that ends an answer, beside the usual ones; again for more",
+      (text: string, all?: readonly string[]) => [...(all ?? []), text],
+    )
     .option(...json)
     .addHelpText(
       "after",
@@ -262,19 +292,22 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     );
   runs
     .command("export")
-    .description("write metrics as CSV, Parquet or TensorBoard events")
+    .description("write metrics as CSV, Parquet or TensorBoard events, or a run's weights as a model")
     .argument("<runs...>", "folders of runs")
-    .requiredOption("--to <format>", "csv, parquet or tensorboard")
-    .requiredOption("--out <path>", "file to write (tensorboard: folder)")
+    .requiredOption("--to <format>", "csv, parquet, tensorboard, or model: a folder that transformers reads")
+    .requiredOption("--out <path>", "file to write (tensorboard, model: folder)")
+    .option(...checkpoint)
     .option(...json)
     .addHelpText(
       "after",
-      examples("runs export runs/countdown-0 --to csv --out metrics.csv", "runs export runs/* --to tensorboard --out events"),
+      examples(
+        "runs export runs/countdown-0 --to csv --out metrics.csv",
+        "runs export runs/* --to tensorboard --out events",
+        "runs export runs/tuned-0 --to model --out models/tuned",
+      ),
     )
     .action(
-      action(async (s, folders: string[], options: { to: string; out: string }) =>
-        (await import("./commands/runs.ts")).exportTo(s, folders, options),
-      ),
+      action(async (s, folders: string[], options: ExportCommand) => (await import("./commands/export.ts")).exportTo(s, folders, options)),
     );
 
   program
@@ -326,7 +359,7 @@ function usage(error: CommanderError): string {
     .replace(/^error: /, "")
     .replace(/\n?\((Did you mean .*\?)\)/, ". $1")
     .trim();
-  return `guerdon: ${text}${/[.?]$/.test(text) ? "" : "."} See \`guerdon --help\`.`;
+  return `guerdon: ${text}${/[.?]$/.test(text) ? "" : "."} See \`${command} --help\`.`;
 }
 
 /** Runs one command line and returns the exit status. */
@@ -338,7 +371,7 @@ export async function run(words: readonly string[]): Promise<number> {
   const asJson = words.includes("--json");
   const fail = (text: string, code: string, message: string) => {
     process.stderr.write(text + "\n");
-    if (asJson) process.stdout.write(JSON.stringify({ error: { code, message } }, null, 2) + "\n");
+    if (asJson) process.stdout.write(JSON.stringify({ error: { code, message: withCommand(message) } }, null, 2) + "\n");
   };
   try {
     await program.parseAsync(words, { from: "user" });

@@ -24,7 +24,7 @@ export interface Screen {
 export function screen(json: boolean): Screen {
   const live = process.stderr.isTTY === true && process.env["TERM"] !== "dumb";
   // A terminal that does not say how wide it is says 0.
-  const width = Math.max(40, Math.min(process.stderr.columns || process.stdout.columns || 100, 120));
+  const width = Math.max(40, Math.min(process.stderr.columns || process.stdout.columns || Number(process.env["COLUMNS"]) || 100, 120));
   let shown = false;
   const clear = () => {
     if (shown) process.stderr.write("\r\x1b[K");

@@ -90,7 +90,7 @@ export async function watchScores(screen: Screen, input: string, options: ScoreC
         screen.say("Watching for changes. Ctrl-C ends it.");
       }
     };
-    return await interruptible(screen, watching, null);
+    return await interruptible(screen, null, watching);
   } finally {
     for (const watcher of watchers.values()) watcher.close();
     (child as ChildProcess | null)?.kill("SIGKILL");

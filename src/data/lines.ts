@@ -12,7 +12,8 @@ export async function* splitLines(chunks: AsyncIterable<Uint8Array>): AsyncGener
 export async function* lineLots(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string[], void, undefined> {
   let rest = "";
   for await (const text of textOf(chunks)) {
-    const lines = (rest + text).split("\n");
+    const lines = text.split("\n");
+    lines[0] = rest + lines[0]!;
     rest = lines.pop()!;
     yield lines.map(withoutReturn);
   }

@@ -1,5 +1,5 @@
 import { GuerdonError } from "../error.ts";
-import type { Outputs } from "./engine.ts";
+import type { Outputs, UpdateOptions } from "./engine.ts";
 
 /** @throws GuerdonError "usage" when a name is not among the outputs that the reader has */
 export function checkNames(has: readonly string[], names: readonly string[], who: string): void {
@@ -27,6 +27,19 @@ export function checkGradients<X>(rows: readonly X[], gradients: Outputs, action
         );
     });
   }
+}
+
+/** @throws GuerdonError "usage" when a number is out of range: weights would be NaN ever after */
+export function checkUpdate({ learningRate, beta1, beta2, epsilon, clipNorm = 1, weightDecay = 0 }: UpdateOptions): void {
+  const refuse = (name: string, value: number, range: string): never => {
+    throw new GuerdonError("usage", `update: ${name} is ${value}; it must be ${range}.`);
+  };
+  for (const [name, value] of Object.entries({ learningRate, weightDecay }))
+    if (!(value >= 0 && value < Infinity)) refuse(name, value, "finite and at least 0");
+  for (const [name, value] of Object.entries({ beta1, beta2 }))
+    if (!(value >= 0 && value < 1)) refuse(name, value, "at least 0 and below 1");
+  for (const [name, value] of Object.entries({ epsilon, clipNorm }))
+    if (!(value > 0 && value < Infinity)) refuse(name, value, "finite and above 0");
 }
 
 /** What `update` throws when the accumulated gradient is not finite. */

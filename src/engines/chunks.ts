@@ -1,3 +1,5 @@
+import { paddedLength } from "../policies/shapes.ts";
+
 /** Rows to compute together, padded to `rowCount` rows of `length` positions. */
 export interface Chunk {
   /** Indices into the rows given, longest row first; at most `rowCount`. */
@@ -10,18 +12,6 @@ export interface Chunk {
 const chunkCost = 256;
 /** Fewer rows than this are padded to it: the work is small either way, and every further shape would have to be compiled. */
 const fewestRows = 8;
-
-/**
- * The padded length for a row: 8, 16, then 2^k and 1.5 * 2^k. All are multiples of 8 (others run several times slower), few enough that
- * few shapes compile, close enough that above 16 at most a third of a row is padding.
- */
-export function paddedLength(length: number): number {
-  let step = 8;
-  while (length > 2 * step) step *= 2;
-  // Now length <= 2 * step, and length > step unless step is 8.
-  if (length <= step) return step;
-  return step >= 16 && length <= 1.5 * step ? 1.5 * step : 2 * step;
-}
 
 /** The most rows of a padded length that a budget of cells allows: a power of two, at least 1. */
 export const mostRows = (length: number, cells: number): number => 2 ** Math.max(0, Math.floor(Math.log2(cells / length)));

@@ -8,12 +8,17 @@ import type { TextSequence } from "../policies/policy.ts";
 /** Output name -> one array a row, one number an action. */
 export type Outputs = Readonly<Record<string, readonly Float32Array[]>>;
 
-/** Something that can be asked for outputs of given rows: a reference policy or an anchor (adapter off, copy or checkpoint) is this. */
+/**
+ * Something that can be asked for outputs of given rows. A reference policy or an anchor is this: the model under an adapter
+ * (`Engine.base`), a copy (`Engine.freeze`) or a checkpoint (`localReader`).
+ */
 export interface Reader<X = TextSequence> {
   /** Of "logProbs", "entropy", "value", "score". */
   readonly outputs: readonly string[];
   /** Outputs of each row in the order given. `names` defaults to `["logProbs"]`. */
   forward(rows: readonly X[], names?: readonly string[]): Promise<Outputs>;
+  /** One vector a row, in the order given, where the policy has them: for reward models and novelty. */
+  features?(rows: readonly X[]): Promise<Float32Array[]>;
   /** Frees what only this reader holds. */
   dispose?(): void;
 }
@@ -56,9 +61,12 @@ export interface Sampled<X> {
 }
 
 export interface UpdateOptions {
+  /** At least 0. */
   readonly learningRate: number;
+  /** At least 0 and below 1, both. */
   readonly beta1: number;
   readonly beta2: number;
+  /** Above 0. */
   readonly epsilon: number;
   /** Largest global norm of the gradient; absent: no clipping. */
   readonly clipNorm?: number;
@@ -83,6 +91,8 @@ export interface Engine<X = TextSequence> extends Reader<X>, Stateful {
   discard(): Promise<void>;
   /** A reader of the weights as they are now, which later updates do not change. */
   freeze(): Promise<Reader<X>>;
+  /** Where an adapter is trained: a reader of the model under it. It costs no copy, and as no update changes it, nothing of it is saved. */
+  base?(): Promise<Reader<X>>;
   /** The same parameters with a fresh optimizer (a new training phase). */
   resetOptimizer(): Promise<void>;
 }

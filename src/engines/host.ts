@@ -1,7 +1,7 @@
 import { GuerdonError } from "../error.ts";
 import type { HostParameters, HostPolicy } from "../policies/host-policy.ts";
 import type { HostTensor, Snapshot } from "../statistics/snapshot.ts";
-import { checkGradients, checkNames, nonFiniteGradient, nothingToUpdate, pendingGradient } from "./checks.ts";
+import { checkGradients, checkNames, checkUpdate, nonFiniteGradient, nothingToUpdate, pendingGradient } from "./checks.ts";
 import type { Engine, Reader, UpdateOptions } from "./engine.ts";
 import { toRollouts } from "./rollouts.ts";
 import { countersOf, engineSnapshot } from "./snapshots.ts";
@@ -79,12 +79,14 @@ export function hostEngine<X>(options: HostEngineOptions<X>): HostEngine<X> {
     async backward(rows, gradients) {
       checkNames(policy.outputs, Object.keys(gradients), "This engine");
       checkGradients(rows, gradients, (row) => policy.actions(row));
+      const outputs = policy.backward(parameters, rows, gradients, gradient);
       pending = true;
-      return policy.backward(parameters, rows, gradients, gradient);
+      return outputs;
     },
 
     async update(o) {
       if (!pending) throw nothingToUpdate(engine.id);
+      checkUpdate(o);
       let squares = 0;
       for (const name of names) for (const g of gradient[name]!) squares += g * g;
       const gradientNorm = Math.sqrt(squares);

@@ -1,24 +1,22 @@
-import { readAll, startArrays, upload } from "../arrays/index.ts";
+import { readAll, upload } from "../arrays/index.ts";
 import { GuerdonError } from "../error.ts";
 import type { Parameters, Policy } from "../policies/policy.ts";
 import type { HostTensor, Snapshot } from "../statistics/snapshot.ts";
-import { checkGradients, checkNames, nonFiniteGradient, nothingToUpdate, pendingGradient } from "./checks.ts";
-import type { Engine, Reader } from "./engine.ts";
-import { disposeAll, programs, retainAll } from "./programs.ts";
-import type { Moments, Tensors, Weights } from "./programs.ts";
+import { checkGradients, checkNames, checkUpdate, nonFiniteGradient, nothingToUpdate, pendingGradient } from "./checks.ts";
+import type { Engine } from "./engine.ts";
+import { disposeAll, programs, retainAll, startDevice } from "./programs.ts";
+import type { LocalPlace, Moments, Programs, Tensors, Weights } from "./programs.ts";
+import { oneAtATime, readerOf } from "./readers.ts";
+import type { LocalReader } from "./readers.ts";
 import { toRollouts } from "./rollouts.ts";
 import { countersOf, engineSnapshot, fingerprint } from "./snapshots.ts";
 
-export interface LocalOptions<X> {
+export interface LocalOptions<X> extends LocalPlace {
   readonly policy: Policy<X>;
   /** Seeds fresh parameters. */
   readonly seed: number;
   /** Instead of fresh ones, for instance from `readModel`. */
   readonly parameters?: Readonly<Record<string, HostTensor>>;
-  /** The most cells (rows * positions) computed at once: sets speed and memory, not results. Default 6144. */
-  readonly cells?: number;
-  readonly device?: "wasm" | "webgpu";
-  readonly threads?: number;
 }
 
 export interface LocalEngine<X> extends Engine<X> {
@@ -29,7 +27,11 @@ export interface LocalEngine<X> extends Engine<X> {
   weights(): Promise<Record<string, HostTensor>>;
   /** Shapes compiled so far by this engine's programs. */
   readonly compiledShapes: number;
-  /** Frees parameters, optimizer and programs. Readers made by `freeze` live on until their own dispose. The policy stays the caller's. */
+  features: LocalReader<X>["features"];
+  freeze(): Promise<LocalReader<X>>;
+  /** There where the policy has an adapter. */
+  base?(): Promise<LocalReader<X>>;
+  /** Frees parameters, optimizer and programs. Readers of `freeze` and `base` live on until their own dispose. The policy stays the caller's. */
   dispose(): void;
 }
 
@@ -47,8 +49,8 @@ let engines = 0;
  *   gradient is not finite: the update is refused, parameters and optimizer stay as they were, the gradient is cleared
  */
 export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEngine<X>> {
-  const { policy, seed, cells = 6144, device = "wasm", threads } = options;
-  await startArrays({ device, ...(threads === undefined ? {} : { threads }) });
+  const { policy, seed } = options;
+  await startDevice(options);
   const number = ++engines;
   const initial = options.parameters ?? policy.init(seed);
   const uploaded = (keep: (name: string) => boolean): Tensors =>
@@ -72,20 +74,10 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
   let restores = 0;
   let disposed = false;
 
-  // On a GPU the next chunks are prepared while one computes. A processor gains nothing, and each chunk that waits holds its temporaries.
-  const compiled = programs(policy, cells, device === "webgpu" ? 4 : 1);
-  let users = 1;
-  const release = (): void => {
-    if (--users === 0) compiled.dispose();
-  };
-
-  let last: Promise<unknown> = Promise.resolve();
-  /** Runs after all earlier calls, whether they failed or not. */
-  function inTurn<R>(f: () => Promise<R>): Promise<R> {
-    const run = last.then(f, f);
-    last = run;
-    return run;
-  }
+  const compiled = shared(programs(policy, options));
+  const underAdapter = policy.base && shared(programs(policy.base, options));
+  const [release, releaseUnder] = [compiled.use(), underAdapter?.use()];
+  const inTurn = oneAtATime();
   const alive = (): void => {
     if (disposed) throw new GuerdonError("usage", `${engine.id} was disposed.`);
   };
@@ -122,14 +114,20 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
       return { ...weights.frozen, ...weights.trainable };
     },
     get compiledShapes() {
-      return compiled.shapes;
+      return compiled.programs.shapes + (underAdapter?.programs.shapes ?? 0);
     },
 
     forward: (rows, wanted = ["logProbs"]) =>
       inTurn(async () => {
         alive();
         checkNames(policy.outputs, wanted, who);
-        return compiled.forward(weights, rows, wanted);
+        return compiled.programs.forward(weights, rows, wanted);
+      }),
+
+    features: (rows) =>
+      inTurn(async () => {
+        alive();
+        return compiled.programs.features(weights, rows);
       }),
 
     sample: (requests, o) =>
@@ -145,7 +143,7 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
         alive();
         checkNames(policy.outputs, Object.keys(gradients), who);
         checkGradients(rows, gradients, (row) => policy.actions(row));
-        const made = await compiled.backward(weights, gradient ?? zeros, rows, gradients);
+        const made = await compiled.programs.backward(weights, gradient ?? zeros, rows, gradients);
         clear();
         gradient = made.gradient;
         return made.outputs;
@@ -155,7 +153,8 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
       inTurn(async () => {
         alive();
         if (!gradient) throw nothingToUpdate(engine.id);
-        const made = await compiled.update(weights.trainable, gradient, moments, optimizerStep + 1, o);
+        checkUpdate(o);
+        const made = await compiled.programs.update(weights.trainable, gradient, moments, optimizerStep + 1, o);
         if (!Number.isFinite(made.gradientNorm)) {
           for (const tensors of [made.trainable, made.moments.first, made.moments.second]) disposeAll(tensors);
           const read = await readAll(gradient);
@@ -175,26 +174,17 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
       inTurn(async () => {
         alive();
         const kept: Weights = { trainable: retainAll(weights.trainable), frozen: retainAll(weights.frozen) };
-        users++;
-        let open = true;
-        const reader: Reader<X> = {
-          outputs: policy.outputs,
-          forward: (rows, wanted = ["logProbs"]) =>
-            inTurn(async () => {
-              if (!open) throw new GuerdonError("usage", "This reader was disposed.");
-              checkNames(policy.outputs, wanted, "This reader");
-              return compiled.forward(kept, rows, wanted);
-            }),
-          dispose() {
-            if (!open) return;
-            open = false;
-            disposeAll(kept.trainable);
-            disposeAll(kept.frozen);
-            release();
-          },
-        };
-        return reader;
+        return readerOf(policy.outputs, compiled.programs, kept, inTurn, compiled.use());
       }),
+
+    ...(underAdapter && {
+      base: () =>
+        inTurn(async () => {
+          alive();
+          const kept: Weights = { trainable: {}, frozen: retainAll(weights.frozen) };
+          return readerOf(policy.base!.outputs, underAdapter.programs, kept, inTurn, underAdapter.use());
+        }),
+    }),
 
     resetOptimizer: () =>
       inTurn(async () => {
@@ -239,6 +229,7 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
       clear();
       for (const tensors of [weights.trainable, weights.frozen, moments.first, moments.second, zeros]) disposeAll(tensors);
       release();
+      releaseUnder?.();
     },
   };
   return engine;
@@ -250,6 +241,20 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
       ["second", moments.second],
     ];
   }
+}
+
+/** Programs that an engine and its readers use: the last one to let go frees them. */
+function shared<X>(of: Programs<X>): { readonly programs: Programs<X>; use(): () => void } {
+  let users = 0;
+  return {
+    programs: of,
+    use() {
+      users++;
+      return () => {
+        if (--users === 0) of.dispose();
+      };
+    },
+  };
 }
 
 function tensorOf(snapshot: Snapshot, name: string, shape: readonly number[]): HostTensor {

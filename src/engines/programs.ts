@@ -1,9 +1,22 @@
-import { adamw, clipByGlobalNorm, compile, globalNorm, readAll, valueAndGradient } from "../arrays/index.ts";
+import { adamw, clipByGlobalNorm, compile, globalNorm, readAll, startArrays, valueAndGradient } from "../arrays/index.ts";
 import type { Arr, Arrays, HostArray, Tensor } from "../arrays/index.ts";
+import { GuerdonError } from "../error.ts";
 import type { Policy } from "../policies/policy.ts";
 import { chunks } from "./chunks.ts";
 import type { Chunk } from "./chunks.ts";
 import type { Outputs, UpdateOptions } from "./engine.ts";
+
+/** Where and in what pieces to compute. */
+export interface LocalPlace {
+  /** The most cells (rows * positions) computed at once: sets speed and memory, not results. Default 6144, or what the policy says. */
+  readonly cells?: number;
+  /** Default "wasm". */
+  readonly device?: "wasm" | "webgpu";
+  readonly threads?: number;
+}
+
+export const startDevice = ({ device = "wasm", threads }: LocalPlace): Promise<unknown> =>
+  startArrays({ device, ...(threads === undefined ? {} : { threads }) });
 
 export type Tensors = Readonly<Record<string, Tensor>>;
 
@@ -35,6 +48,8 @@ export const retainAll = (tensors: Tensors): Tensors => Object.fromEntries(Objec
 export interface Programs<X> {
   /** Outputs of rows, in the order given. */
   forward(weights: Weights, rows: readonly X[], names: readonly string[]): Promise<Outputs>;
+  /** One vector a row, in the order given. */
+  features(weights: Weights, rows: readonly X[]): Promise<Float32Array[]>;
   /** `gradient` plus that of sum(gradients * outputs), as new tensors, and the outputs. The tensors given stay the caller's. */
   backward(weights: Weights, gradient: Tensors, rows: readonly X[], gradients: Outputs): Promise<{ outputs: Outputs; gradient: Tensors }>;
   /** The parameters and moments after a step, as new tensors, and the norm of the gradient before clipping. */
@@ -50,17 +65,21 @@ export interface Programs<X> {
   dispose(): void;
 }
 
-/**
- * @param cells the most rows * positions computed at once
- * @param inFlight how many chunks may wait on the device before the first is read
- */
-export function programs<X>(policy: Policy<X>, cells: number, inFlight: number): Programs<X> {
+/** The programs of a policy on a device that has been started. */
+export function programs<X>(policy: Policy<X>, { cells = policy.comfortableCells ?? 6144, device = "wasm" }: LocalPlace): Programs<X> {
+  // On a GPU the next chunks are prepared while one computes. A processor gains nothing, and each chunk that waits holds its temporaries.
+  const inFlight = device === "webgpu" ? 4 : 1;
   const forwards = new Map<string, ReturnType<typeof forwardProgram>>();
   const backwards = new Map<string, ReturnType<typeof backwardProgram>>();
+  let encoding: ReturnType<typeof featuresProgram> | null = null;
   let updating: ReturnType<typeof updateProgram> | null = null;
 
   function forwardProgram(names: readonly string[]) {
     return compile((trainable: Arrays, frozen: Arrays, inputs: Arrays) => policy.apply({ ...frozen, ...trainable }, inputs, names));
+  }
+
+  function featuresProgram(features: NonNullable<Policy<X>["features"]>) {
+    return compile((trainable: Arrays, frozen: Arrays, inputs: Arrays) => ({ features: features({ ...frozen, ...trainable }, inputs) }));
   }
 
   function backwardProgram(names: readonly string[]) {
@@ -92,25 +111,26 @@ export function programs<X>(policy: Policy<X>, cells: number, inFlight: number):
     );
   }
 
-  /** Runs `dispatch` for each chunk and reads what it made into `outputs`, a few chunks later. */
-  async function inChunks(
+  /** Runs `dispatch` for each chunk and reads what it made, a few chunks later: `cut` takes a row's part out of a table of the chunk. */
+  async function inChunks<N extends string>(
     rows: readonly X[],
-    names: readonly string[],
-    dispatch: (chunk: Chunk, members: X[]) => Tensors,
-  ): Promise<Outputs> {
-    const outputs = Object.fromEntries(names.map((name) => [name, Array.from<Float32Array>({ length: rows.length })]));
-    const waiting: { chunk: Chunk; made: Tensors }[] = [];
+    names: readonly N[],
+    dispatch: (chunk: Chunk, members: X[]) => Readonly<Record<N, Tensor>>,
+    cut: (table: Float32Array, place: number, chunk: Chunk, row: X) => Float32Array,
+  ): Promise<Record<N, Float32Array[]>> {
+    const outputs = Object.fromEntries(names.map((name) => [name, Array.from<Float32Array>({ length: rows.length })])) as Record<
+      N,
+      Float32Array[]
+    >;
+    const waiting: { chunk: Chunk; made: Readonly<Record<N, Tensor>> }[] = [];
     const collect = async (): Promise<void> => {
       const { chunk, made } = waiting[0]!;
       const read = await readAll(made);
       waiting.shift();
       disposeAll(made);
       for (const name of names) {
-        const table = read[name]!.data as Float32Array;
-        chunk.members.forEach((i, r) => {
-          const from = r * chunk.length + policy.start(rows[i]!);
-          outputs[name]![i] = table.slice(from, from + policy.actions(rows[i]!));
-        });
+        const table = read[name].data as Float32Array;
+        chunk.members.forEach((i, place) => (outputs[name][i] = cut(table, place, chunk, rows[i]!)));
       }
     };
     try {
@@ -132,12 +152,34 @@ export function programs<X>(policy: Policy<X>, cells: number, inFlight: number):
     }
   }
 
+  /** The actions' part of a row of [rows, positions]. */
+  const ofActions = (table: Float32Array, place: number, chunk: Chunk, row: X): Float32Array => {
+    const from = place * chunk.length + policy.start(row);
+    return table.slice(from, from + policy.actions(row));
+  };
+
   return {
     forward(weights, rows, names) {
       const program = cached(forwards, names, forwardProgram);
-      return inChunks(rows, names, (chunk, members) =>
-        program.run(weights.trainable, weights.frozen, policy.collate(members, chunk.rowCount, chunk.length)),
+      return inChunks(
+        rows,
+        names,
+        (chunk, members) => program.run(weights.trainable, weights.frozen, policy.collate(members, chunk.rowCount, chunk.length)),
+        ofActions,
       );
+    },
+
+    async features(weights, rows) {
+      const of = policy.features?.bind(policy);
+      if (!of) throw new GuerdonError("unsupported", `A policy of the family "${policy.family}" has no features.`);
+      const program = (encoding ??= featuresProgram(of));
+      const { features } = await inChunks(
+        rows,
+        ["features"],
+        (chunk, members) => program.run(weights.trainable, weights.frozen, policy.collate(members, chunk.rowCount, chunk.length)),
+        (table, place, { rowCount }) => table.slice((place * table.length) / rowCount, ((place + 1) * table.length) / rowCount),
+      );
+      return features;
     },
 
     async backward(weights, before, rows, gradients) {
@@ -145,14 +187,15 @@ export function programs<X>(policy: Policy<X>, cells: number, inFlight: number):
       const program = cached(backwards, names, backwardProgram);
       let gradient = retainAll(before);
       try {
-        const outputs = await inChunks(rows, names, (chunk, members) => {
+        const dispatch = (chunk: Chunk, members: X[]): Tensors => {
           const padded = Object.fromEntries(names.map((name) => [name, pad(chunk, members, gradients[name]!)]));
           const inputs = policy.collate(members, chunk.rowCount, chunk.length);
           const made = program.run(weights.trainable, weights.frozen, inputs, padded, gradient);
           disposeAll(gradient);
           gradient = made.gradient;
           return made.outputs;
-        });
+        };
+        const outputs = await inChunks(rows, names, dispatch, ofActions);
         return { outputs, gradient };
       } catch (error) {
         disposeAll(gradient);
@@ -182,20 +225,21 @@ export function programs<X>(policy: Policy<X>, cells: number, inFlight: number):
     },
 
     get shapes() {
-      return [...forwards.values(), ...backwards.values(), ...(updating ? [updating] : [])].reduce(
-        (sum, program) => sum + program.shapes,
-        0,
-      );
+      return all().reduce((sum, program) => sum + program.shapes, 0);
     },
 
     dispose() {
-      for (const program of [...forwards.values(), ...backwards.values()]) program.dispose();
-      updating?.dispose();
+      for (const program of all()) program.dispose();
       forwards.clear();
       backwards.clear();
+      encoding = null;
       updating = null;
     },
   };
+
+  function all(): { readonly shapes: number; dispose(): void }[] {
+    return [...forwards.values(), ...backwards.values(), ...(encoding ? [encoding] : []), ...(updating ? [updating] : [])];
+  }
 
   /** Gradients of a chunk's rows on the [rows, positions] grid of the policy's outputs; 0 where no action is. */
   function pad(chunk: Chunk, members: readonly X[], perRow: readonly Float32Array[]): HostArray {

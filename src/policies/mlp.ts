@@ -6,6 +6,7 @@ import { normal, stream } from "../statistics/stream.ts";
 import type { Rng } from "../statistics/stream.ts";
 import { drawer } from "./draw.ts";
 import type { ControlSequence, Parameters, Policy } from "./policy.ts";
+import { paddedRows } from "./shapes.ts";
 
 export interface MlpConfig {
   /** Numbers in one observation. */
@@ -174,7 +175,7 @@ export function mlp(config: MlpConfig): MlpPolicy {
           "usage",
           `act: ${observations.length} numbers are not observations of ${O} numbers, with one stream each (there are ${rngs?.length ?? "no"} streams).`,
         );
-      const rows = 2 ** Math.max(3, Math.ceil(Math.log2(B)));
+      const rows = paddedRows(B);
       const padded = new Float32Array(rows * O);
       padded.set(observations);
       const made = acting.run(parameters, { shape: [rows, O], data: padded } satisfies HostArray);

@@ -121,10 +121,10 @@ function llama3(plain: readonly number[], scaling: Fields): number[] {
 /**
  * config.json for a model of ours, such that transformers builds the same one. Heads for value and score are not part of it.
  *
- * @param end id of the end token, or null
+ * @param end id of the end token, or of all where there are several, or null
  * @throws GuerdonError "unsupported" when no class there computes this model; the message says which part is the reason
  */
-export function toHuggingFace(config: TransformerConfig, end: number | null): Record<string, unknown> {
+export function toHuggingFace(config: TransformerConfig, end: number | readonly number[] | null): Record<string, unknown> {
   const full = resolve(config);
   const refuse = (reason: string) =>
     new GuerdonError(

@@ -6,6 +6,7 @@ import { jsonText, readOptional, requireFields, writeFiles } from "./folder.ts";
 import { fromHuggingFace, toHuggingFace } from "./model-config.ts";
 import { readTensors, takeTensors } from "./tensor-files.ts";
 import { readTokenizer } from "./tokenizer-files.ts";
+import { endings } from "./tokenizer.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { adapterName, modulePath, parameterShapes, type LoraConfig, type TransformerConfig } from "./transformer-config.ts";
 import { transformer, type TransformerPolicy } from "./transformer.ts";
@@ -106,8 +107,10 @@ export async function writeModel(
   }
   const files: Record<string, Uint8Array | string> = { "model.safetensors": formatSafetensors(tensors, { format: "pt" }) };
   if (options.like === undefined) {
-    if (tokenizer.end !== null) files["generation_config.json"] = jsonText({ eos_token_id: tokenizer.end });
-    files["config.json"] = jsonText(toHuggingFace(model, tokenizer.end));
+    const ends = endings(tokenizer);
+    const end = ends.length > 1 ? ends : (ends[0] ?? null);
+    if (end !== null) files["generation_config.json"] = jsonText({ eos_token_id: end });
+    files["config.json"] = jsonText(toHuggingFace(model, end));
   } else {
     for (const name of companions) {
       const content = await readOptional(options.like, name);

@@ -34,6 +34,8 @@ export interface Policy<X> {
   init(seed: number): Record<string, HostTensor>;
   /** False for frozen parameters (the base under a LoRA adapter). */
   trainable(name: string): boolean;
+  /** With an adapter: the same model without it. It reads frozen parameters alone, and has the outputs that these give. */
+  readonly base?: Policy<X>;
   /** Number of actions in a row. */
   actions(row: X): number;
   /** Positions the row occupies before padding. */
@@ -50,6 +52,8 @@ export interface Policy<X> {
   features?(parameters: Arrays, inputs: Arrays): Arr;
   /** The first row of a rollout for a task: the prompt without actions. */
   begin(task: Task): X;
+  /** The most cells (rows * positions) that fit well into memory at once; absent: the engine's own number. */
+  readonly comfortableCells?: number;
   /** Description that goes into run.json and checkpoints. */
   readonly config: Json;
   /** Releases compiled programs. */

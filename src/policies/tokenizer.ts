@@ -7,11 +7,18 @@ export interface Tokenizer {
   readonly vocabulary: number;
   /** The id that ends an answer, or null. */
   readonly end: number | null;
+  /** Further ids that end one, for models with several (a turn's end and a document's). */
+  readonly stops?: readonly number[];
   encode(text: string): Int32Array;
   decode(ids: ArrayLike<number>): string;
   /** A prompt as the policy is shown it: a chat template for messages, special tokens where the model wants them. */
   encodePrompt(prompt: string | readonly Message[]): Int32Array;
 }
+
+/** Every id that ends an answer: those of the tokenizer, and further ones. */
+export const endings = ({ end, stops = [] }: Pick<Tokenizer, "end" | "stops">, further: readonly number[] = []): number[] => [
+  ...new Set([...(end === null ? [] : [end]), ...stops, ...further]),
+];
 
 /**
  * A tokenizer whose tokens are whitespace-separated symbols; ids follow the given order. `<eos>`, if among the symbols, ends an answer.

@@ -1,6 +1,7 @@
-import { settle, Tensor, upload } from "../arrays/index.ts";
+import { Tensor, upload } from "../arrays/index.ts";
 import type { HostArray } from "../arrays/index.ts";
 import type { Parameters } from "./policy.ts";
+import { paddedLength, paddedRows } from "./shapes.ts";
 import type { Resolved } from "./transformer-config.ts";
 import { OPEN } from "./transformer-decode.ts";
 import type { DecodePrograms, Segment } from "./transformer-decode.ts";
@@ -9,16 +10,6 @@ import { HIDDEN } from "./transformer-layers.ts";
 
 /** The first closed segment has this many slots, the second too, then 2, 4, .. times as many: few shapes. */
 const CLOSED = 64;
-
-/** Slots that a row's prompt takes: multiples of 8, then 48, 64, 96, 128, ..: few shapes. */
-export function promptSlots(length: number): number {
-  if (length <= 32) return Math.ceil(length / 8) * 8;
-  const power = powerOfTwo(length);
-  return length <= 0.75 * power ? 0.75 * power : power;
-}
-
-/** The smallest power of two that is at least n. */
-export const powerOfTwo = (n: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, n)));
 
 /** What the host needs to draw the next tokens. */
 export interface State {
@@ -32,12 +23,12 @@ export interface State {
 
 /** The device side of one batch: its keys and values, and the tokens drawn so far. */
 export interface Cache {
-  /** The tokens that the next step is given; the caller writes them. */
+  /** The tokens that the next step is given, one a row of the batch; the caller writes them. */
   readonly next: Int32Array;
   /** Runs the prompts. */
   prompts(): Promise<State>;
-  /** Takes `next`, every row's answer token number j. */
-  step(j: number): Promise<State>;
+  /** Takes `next`, every row's answer token number j. The state that comes back has at least the rows `going`, and no others from then on. */
+  step(j: number, going: readonly number[]): Promise<State>;
   dispose(): void;
 }
 
@@ -50,19 +41,20 @@ export function openCache(
   capacity: number,
 ): Cache {
   const { layers } = config;
-  const B = Math.max(8, powerOfTwo(prompts.length));
+  /** The rows of the batch that are on the device, in order, and their number there. */
+  let rows: readonly number[] = [...prompts.keys()];
+  let B = paddedRows(rows.length);
   const openSlots = Math.min(OPEN, capacity);
   const held = new Set<Tensor>();
   const hold = (tensor: Tensor): Tensor => {
     held.add(tensor);
     return tensor;
   };
-  const release = (segment: Segment<Tensor>) => {
-    for (const tensor of [...segment.keys, ...segment.values]) {
-      tensor.dispose();
-      held.delete(tensor);
-    }
+  const drop = (tensor: Tensor): void => {
+    tensor.dispose();
+    held.delete(tensor);
   };
+  const release = (segment: Segment<Tensor>): void => [...segment.keys, ...segment.values].forEach(drop);
   /** An empty segment: one tensor of zeros stands for all its arrays. */
   const empty = (slots: number): Segment<Tensor> => {
     const shape = [B, slots, config.keyValueHeads * config.headSize];
@@ -74,20 +66,17 @@ export function openCache(
   const read = async (logits: Tensor, value: Tensor | undefined, rowOf: (b: number) => number): Promise<State> => {
     hold(logits);
     if (value) hold(value);
-    // The kernels of a step are too small to share between threads.
     const state = {
-      logits: await logits.read({ onThisThread: true }),
-      ...(value ? { values: await value.read({ onThisThread: true }) } : {}),
+      logits: await logits.read(),
+      ...(value ? { values: await value.read() } : {}),
       rowOf,
     };
-    for (const tensor of value ? [logits, value] : [logits]) {
-      tensor.dispose();
-      held.delete(tensor);
-    }
+    drop(logits);
+    if (value) drop(value);
     return state;
   };
 
-  const next = new Int32Array(B);
+  const next = new Int32Array(prompts.length);
   /** The prompt's segment, then closed ones. */
   const fixed: { segment: Segment<Tensor>; hide: HostArray | Tensor; slots: number; filled: number }[] = [];
   let open: Segment<Tensor> | null = null;
@@ -114,12 +103,40 @@ export function openCache(
     last.hide = { shape: [1, last.slots], data: Float32Array.from({ length: last.slots }, (_, i) => (i < last.filled ? 0 : HIDDEN)) };
   }
 
+  /** Hides the slots of a prompt's segment that hold nothing; `slots` is its length. */
+  function hidePrompts(slots: number): Tensor {
+    const hide = new Float32Array(B * slots);
+    for (let r = 0; r < B; r++) hide.fill(HIDDEN, r * slots + prompts[rows[r] ?? 0]!.length, (r + 1) * slots);
+    return hold(upload({ shape: [B, slots], data: hide }));
+  }
+
+  /** Leaves out rows that have ended, when that halves the batch. There must be no open segment. */
+  function narrow(going: readonly number[]): void {
+    const fewer = paddedRows(going.length);
+    if (fewer >= B) return;
+    const place = new Map(rows.map((row, r) => [row, r]));
+    const picked = Int32Array.from({ length: fewer }, (_, r) => (r < going.length ? place.get(going[r]!)! : 0));
+    const narrowed = programs.narrow.run(
+      fixed.map(({ segment }) => segment),
+      { shape: [fewer], data: picked },
+    );
+    rows = going;
+    B = fewer;
+    fixed.forEach((part, k) => {
+      release(part.segment);
+      part.segment = owned(narrowed[k]!);
+    });
+    const prompt = fixed[0]!;
+    if (prompt.hide instanceof Tensor) drop(prompt.hide);
+    prompt.hide = hidePrompts(prompt.slots);
+  }
+
   return {
     next,
     async prompts() {
       const numbers = new Map<string, number>();
       const distinct: Int32Array[] = [];
-      const rows = new Int32Array(B);
+      const numberOf = new Int32Array(B);
       prompts.forEach((prompt, b) => {
         const key = prompt.join();
         let number = numbers.get(key);
@@ -127,10 +144,10 @@ export function openCache(
           numbers.set(key, (number = distinct.length));
           distinct.push(prompt);
         }
-        rows[b] = number;
+        numberOf[b] = number;
       });
-      const U = Math.max(8, powerOfTwo(distinct.length));
-      const P = promptSlots(Math.max(...prompts.map((prompt) => prompt.length)));
+      const U = paddedRows(distinct.length);
+      const P = paddedLength(Math.max(...prompts.map((prompt) => prompt.length)));
       const none = new Int32Array(0);
       const sequences = distinct.map((prompt) => ({ prompt, actions: none }));
       const { tokens, last, order, cos, sin } = collate(config, sequences, U, P);
@@ -139,32 +156,30 @@ export function openCache(
         last: last!,
         order: order!,
         ...(cos && sin ? { cos, sin } : {}),
-        ...(distinct.length === prompts.length && U === B ? {} : { rows: { shape: [B], data: rows } }),
+        ...(distinct.length === prompts.length && U === B ? {} : { rows: { shape: [B], data: numberOf } }),
       });
-      const hide = new Float32Array(B * P);
-      for (let b = 0; b < B; b++) hide.fill(HIDDEN, b * P + distinct[rows[b]!]!.length, (b + 1) * P);
-      fixed.push({ segment: owned(result), hide: hold(upload({ shape: [B, P], data: hide })), slots: P, filled: P });
-      await settle([...Object.values(parameters), ...Object.values(result).flat()]);
-      return read(result.logits, result.value, (b) => rows[b]!);
+      fixed.push({ segment: owned(result), hide: hidePrompts(P), slots: P, filled: P });
+      return read(result.logits, result.value, (b) => numberOf[b]!);
     },
-    async step(j) {
+    async step(j, going) {
       const slot = j % OPEN;
       if (open && slot === 0) {
         close(open);
         open = null;
+        narrow(going);
       }
       open ??= empty(openSlots);
       const before = open;
-      const places = Int32Array.from({ length: B }, (_, b) =>
-        b < prompts.length ? Math.min(prompts[b]!.length + j, config.context - 1) : 0,
-      );
+      const perRow = (of: (row: number) => number) => Int32Array.from({ length: B }, (_, r) => (r < rows.length ? of(rows[r]!) : 0));
+      const places = perRow((row) => Math.min(prompts[row]!.length + j, config.context - 1));
+      const rowOf = new Map(rows.map((row, r) => [row, r]));
       const write = new Float32Array(openSlots);
       write[slot] = 1;
       const hide = Float32Array.from({ length: openSlots }, (_, i) => (i <= slot ? 0 : HIDDEN));
       const result = programs.step.run(
         parameters,
         {
-          tokens: { shape: [B], data: next },
+          tokens: { shape: [B], data: perRow((row) => next[row]!) },
           write: { shape: [openSlots], data: write },
           ...(config.positions === "rotary" ? rotation(config.frequencies, places) : { places: { shape: [B], data: places } }),
         },
@@ -173,7 +188,7 @@ export function openCache(
       );
       open = owned(result);
       release(before);
-      return read(result.logits, result.value, (b) => b);
+      return read(result.logits, result.value, (b) => rowOf.get(b)!);
     },
     dispose() {
       for (const tensor of held) tensor.dispose();

@@ -57,7 +57,7 @@ function attendSegments(q: Arr, segments: readonly { readonly k: Arr; readonly v
 
 export type DecodePrograms = ReturnType<typeof decodePrograms>;
 
-/** The three programs for one model. `modelOf` says how parameters are applied (with or without adapters). */
+/** The programs for one model. `modelOf` says how parameters are applied (with or without adapters). */
 export function decodePrograms(modelOf: (parameters: Arrays) => Model) {
   const { config } = modelOf({});
   const width = config.keyValueHeads * config.headSize;
@@ -118,13 +118,24 @@ export function decodePrograms(modelOf: (parameters: Arrays) => Model) {
     };
   });
 
+  /** Only some rows of segments: `rows` [fewer] says which. */
+  const narrow = compile((segments: readonly Segment<Arr>[], rows: Arr) => {
+    const pick = (x: Arr) => {
+      const [B, slots] = x.shape as [number, number];
+      return take(x.reshape([B, slots * width]), rows).reshape([rows.shape[0]!, slots, width]);
+    };
+    return segments.map(({ keys, values }) => ({ keys: keys.map(pick), values: values.map(pick) }));
+  });
+
+  const all = [prompts, step, close, narrow];
   return {
     prompts,
     step,
     close,
-    shapes: () => prompts.shapes + step.shapes + close.shapes,
+    narrow,
+    shapes: () => all.reduce((sum, program) => sum + program.shapes, 0),
     dispose() {
-      for (const program of [prompts, step, close]) program.dispose();
+      for (const program of all) program.dispose();
     },
   };
 }

@@ -5,9 +5,11 @@ import { GuerdonError } from "../error.ts";
 import { drawer, entropyOf } from "./draw.ts";
 import type { Choice } from "./draw.ts";
 import type { Parameters, TextSequence } from "./policy.ts";
+import { paddedLength, powerOfTwo } from "./shapes.ts";
+import { endings } from "./tokenizer.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import type { Resolved } from "./transformer-config.ts";
-import { openCache, powerOfTwo, promptSlots } from "./transformer-cache.ts";
+import { openCache } from "./transformer-cache.ts";
 import { decodePrograms } from "./transformer-decode.ts";
 import type { DecodePrograms } from "./transformer-decode.ts";
 import { checkRow } from "./transformer-inputs.ts";
@@ -57,8 +59,8 @@ export interface Sampler {
 
 /**
  * Draws answers with a cache of keys and values. Each distinct prompt of a batch is run once, then each token costs one compiled step and
- * one draw on the host from the request's own stream; neither the order nor the composition of a batch changes what a request draws,
- * except where float32 rounding of the logits tips a draw.
+ * one draw on the host from the request's own stream. Every 16 tokens, rows that have ended leave the batch if that halves it. Neither the
+ * order nor the composition of a batch changes what a request draws, except where float32 rounding of the logits tips a draw.
  */
 export function sampler(setting: Setting): Sampler {
   const programs = decodePrograms(setting.modelOf);
@@ -112,7 +114,7 @@ function batchSize(rows: readonly Start[], from: number, { heads, vocabulary }: 
   let each = vocabulary / LOGITS;
   for (let n = 0; from + n < rows.length; n++) {
     const { shown, limit } = rows[from + n]!;
-    const slots = promptSlots(shown.length);
+    const slots = paddedLength(shown.length);
     each = Math.max(each, slots + limit, (slots * slots * heads) / SCORES);
     if (n > 0 && powerOfTwo(n + 1) * each > CELLS) return n;
   }
@@ -131,7 +133,7 @@ async function drawBatch(
   const { config, tokenizer } = setting;
   const { vocabulary } = config;
   const most = Math.max(...batch.map((row) => row.limit));
-  const ends = new Set([...stopTokens, ...(tokenizer.end === null ? [] : [tokenizer.end])]);
+  const ends = new Set(endings(tokenizer, stopTokens));
   const draw = drawer(vocabulary, choice);
   const draws: Draws = {
     tokens: new Int32Array(batch.length * most),
@@ -147,7 +149,7 @@ async function drawBatch(
     let state = await cache.prompts();
     for (let j = 0; ; j++) {
       if (signal?.aborted) throw new GuerdonError("interrupted", "Sampling was interrupted.", { cause: signal.reason });
-      let going = 0;
+      const going: number[] = [];
       for (let b = 0; b < batch.length; b++) {
         const row = batch[b]!;
         if (draws.stopped[b] || draws.lengths[b]! >= row.limit) continue;
@@ -160,10 +162,10 @@ async function drawBatch(
         if (values) values[at] = state.values![source]!;
         draws.lengths[b] = j + 1;
         if (ends.has(token)) draws.stopped[b] = 1;
-        else if (j + 1 < row.limit) going++;
+        else if (j + 1 < row.limit) going.push(b);
       }
-      if (going === 0) return draws;
-      state = await cache.step(j);
+      if (going.length === 0) return draws;
+      state = await cache.step(j, going);
     }
   } finally {
     cache.dispose();

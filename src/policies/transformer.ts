@@ -14,12 +14,15 @@ import { head, hidden, parameter, unembed } from "./transformer-layers.ts";
 import type { Model } from "./transformer-layers.ts";
 import { sampler } from "./transformer-sample.ts";
 
+/** The most logits of a chunk: some arrays of their size live at once. Only vocabularies of above 5,000 have fewer cells for it. */
+const LOGITS = 2 ** 25;
+
 /** A decoder-only language model. */
 export interface TransformerPolicy extends Policy<TextSequence> {
   readonly architecture: TransformerConfig;
   readonly lora?: LoraConfig;
   readonly tokenizer: Tokenizer;
-  /** With LoRA: the same model without its adapters, on the same parameters. A reference policy that costs no copy. */
+  /** With LoRA: the same model without its adapters, on the same parameters. It has no heads: they are trained with the adapters. */
   readonly base?: TransformerPolicy;
   /** Programs compiled so far for sampling; stays small however many rows are drawn. */
   readonly sampleShapes: () => number;
@@ -64,13 +67,14 @@ function build(
   };
   const sampling = sampler({ config: resolved, modelOf, tokenizer, begin });
   const base = adapter && build(config, resolved, shapes, tokenizer, lora, undefined);
+  const heads = [...(config.valueHead ? ["value"] : []), ...(config.scoreHead ? ["score"] : [])];
   return {
     family: "transformer",
     architecture: config,
     ...(lora ? { lora } : {}),
     tokenizer,
     ...(base ? { base } : {}),
-    outputs: ["logProbs", "entropy", ...(config.valueHead ? ["value"] : []), ...(config.scoreHead ? ["score"] : [])],
+    outputs: ["logProbs", "entropy", ...(adapter === lora ? heads : [])],
     init: (seed) => initialise(config, shapes, seed),
     trainable: (name) => !lora || name.includes(".lora_") || name === "value_head.weight" || name === "score.weight",
     actions: (row) => row.actions.length,
@@ -78,6 +82,7 @@ function build(
     start: (row) => row.prompt.length - 1,
     collate: (rows, N, T) => collate(resolved, rows, N, T),
     apply: (parameters, inputs, names) => outputs(modelOf(parameters), inputs, names),
+    comfortableCells: Math.min(6144, Math.ceil(LOGITS / config.vocabulary)),
     features: (parameters, inputs) => lastHidden(modelOf(parameters), inputs),
     begin,
     sample: (parameters, requests, o) => sampling.sample(parameters, requests, o),

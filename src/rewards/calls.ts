@@ -1,6 +1,6 @@
 import { GuerdonError } from "../error.ts";
 import { placeOf } from "./place.ts";
-import { quoted, type ScoreError } from "./grade.ts";
+import { quoted, shortened, type ScoreError } from "./grade.ts";
 
 /** What a call to a reward's function came to. */
 export type Outcome<T> = { readonly value: T; readonly error?: undefined } | { readonly error: ScoreError };
@@ -21,37 +21,51 @@ export type Cost = Readonly<Record<string, number>>;
 
 /** The one way in which the runner calls user code: in a bounded number of slots, with a deadline, again after a failure. */
 export interface Calls {
-  call<T>(name: string, work: (context: CallContext) => T | Promise<T>): Promise<Outcome<T>>;
+  /** `read` sees what the function returned at once: the function may use its objects again for the next answer. */
+  call<R, T>(name: string, work: (context: CallContext) => R | Promise<R>, read: (returned: R) => T): Promise<Outcome<T>>;
 }
 
 export interface CallLimits {
   /** Calls under way at the same time. */
   readonly concurrency: number;
-  /** Deadline of one try, in milliseconds; Infinity for none. */
+  /** Deadline of one try, in milliseconds; Infinity, or more than a timer can wait (24 days), for none. */
   readonly timeoutMs: number;
-  /** Further tries after a throw or a timeout, each after a pause that doubles from 100 ms. */
+  /** Further tries after a throw or a timeout, each after a pause that doubles from 100 ms up to a minute. */
   readonly retries: number;
   readonly signal: AbortSignal;
   /** Told what calls spend. */
   readonly onSpend?: (amounts: Cost) => void;
 }
 
+/** The longest that a timer can wait; one that is asked for more fires at once. */
+const longestTimer = 2 ** 31 - 1;
+
 export function calls({ concurrency, timeoutMs, retries, signal, onSpend }: CallLimits): Calls {
   const slots = semaphore(concurrency);
+  let lastBreath = performance.now();
+  // Synchronous rewards never wait: without a pause now and then, nothing else in the process would get its turn, an abort included.
+  const breathe = async (): Promise<void> => {
+    if (performance.now() - lastBreath < 20) return;
+    await new Promise((resolve) => setTimeout(resolve));
+    lastBreath = performance.now();
+  };
   return {
-    async call<T>(name: string, work: (context: CallContext) => T | Promise<T>) {
+    async call<R, T>(name: string, work: (context: CallContext) => R | Promise<R>, read: (returned: R) => T) {
       for (let tries = 1; ; tries++) {
         await slots.take();
         let outcome: Outcome<T>;
         try {
-          outcome = signal.aborted ? aborted(name) : await once(name, work, timeoutMs, signal, onSpend);
+          outcome = signal.aborted
+            ? aborted(name)
+            : await once(name, (context) => readAtOnce(work(context), read), timeoutMs, signal, onSpend);
+          await breathe();
         } finally {
           slots.give();
         }
         if (outcome.error === undefined || outcome.error.kind === "aborted") return outcome;
         if (tries > retries)
           return retries === 0 ? outcome : { error: { ...outcome.error, message: `${outcome.error.message} (${tries} tries)` } };
-        await pause(100 * 2 ** (tries - 1), signal);
+        await pause(Math.min(100 * 2 ** (tries - 1), 60_000), signal);
       }
     },
   };
@@ -83,7 +97,7 @@ async function once<T>(
     const returned = work(context);
     if (!isPromise(returned)) return { value: returned };
     const ended = new Promise<Outcome<T>>((resolve) => {
-      if (timeoutMs < Infinity)
+      if (timeoutMs <= longestTimer)
         timer = setTimeout(
           () => resolve({ error: { kind: "timeout", message: `The reward "${name}" gave no answer within ${timeoutMs} ms.` } }),
           timeoutMs,
@@ -91,7 +105,7 @@ async function once<T>(
       stop = () => resolve(aborted(name));
       outer.addEventListener("abort", stop);
     });
-    const outcome = await Promise.race([returned.then((value): Outcome<T> => ({ value })), ended]);
+    const outcome = await Promise.race([Promise.resolve(returned).then((value): Outcome<T> => ({ value })), ended]);
     if (outcome.error !== undefined) (controller as AbortController | null)?.abort(new Error(outcome.error.message));
     return outcome;
   } catch (cause) {
@@ -101,6 +115,9 @@ async function once<T>(
     if (stop) outer.removeEventListener("abort", stop);
   }
 }
+
+const readAtOnce = <T, U>(returned: T | Promise<T>, read: (value: T) => U): U | Promise<U> =>
+  isPromise(returned) ? Promise.resolve(returned).then(read) : read(returned);
 
 const isPromise = <T>(value: T | Promise<T>): value is Promise<T> =>
   typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
@@ -112,7 +129,7 @@ const aborted = (name: string): { readonly error: ScoreError } => ({
 /** What was thrown, and where in the user's own code. */
 export function thrownMessage(who: string, cause: unknown): string {
   const place = placeOf(cause);
-  const what = cause instanceof Error ? cause.message || cause.name : quoted(cause);
+  const what = cause instanceof Error ? shortened(cause.message || cause.name, 500) : quoted(cause);
   return `${who} threw${place === null ? "" : ` at ${place}`}: ${what}`;
 }
 
@@ -133,13 +150,16 @@ function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
 /** At most `size` holders; the others wait in the order in which they came. */
 function semaphore(size: number): { take(): Promise<void>; give(): void } {
   let free = size;
-  const waiting: (() => void)[] = [];
+  const waiting: ((() => void) | undefined)[] = [];
+  let served = 0;
   return {
     take: () => (free > 0 ? (free--, Promise.resolve()) : new Promise((resolve) => waiting.push(resolve))),
     give() {
-      const next = waiting.shift();
-      if (next) next();
-      else free++;
+      const next = waiting[served];
+      if (next) {
+        waiting[served++] = undefined;
+        next();
+      } else free++;
     },
   };
 }

@@ -20,6 +20,12 @@ export const under = (key: string, { value, parts = {} }: Score): [string, numbe
 ];
 export const namesUnder = (key: string, { parts }: Reward<never>): string[] => [key, ...parts.map((inner) => `${key}/${inner}`)];
 
+/** @throws GuerdonError "usage" when two of the names are the same: one part would hide the other */
+export function requireDistinct(names: readonly string[], what: string): void {
+  const twice = names.find((one, i) => names.indexOf(one) < i);
+  if (twice !== undefined) throw new GuerdonError("usage", `${what} "${twice}". Rename one of them.`);
+}
+
 export const versionOf = (name: string, options: unknown): string => `${name} ${JSON.stringify(options)}`;
 export const versions = (parts: Parts): Record<string, string> =>
   Object.fromEntries(Object.entries(parts).map(([key, { name, version }]) => [key, `${name} ${version}`]));
@@ -51,11 +57,13 @@ export function joined<P extends Parts>(
 ): Reward<NeedsOf<P>> {
   const entries = Object.entries<Reward<never>>(parts);
   if (entries.length === 0) throw new GuerdonError("usage", `${kind} needs at least one part.`);
+  const names = entries.flatMap(([key, part]) => namesUnder(key, part));
+  requireDistinct(names, `${kind}: two parts would be called`);
   return {
     name: name ?? `${kind}(${Object.keys(parts).join(", ")})`,
     version: versionOf(kind, { ...options, missing: missing ?? "unscorable", parts: versions(parts) }),
     scope: widest(entries.map(([, part]) => part.scope)),
-    parts: entries.flatMap(([key, part]) => namesUnder(key, part)),
+    parts: names,
     async evaluate(answers, calls) {
       const columns = await Promise.all(entries.map(([, part]) => part.evaluate(answers, calls)));
       return answers.map((_, i): Score => {

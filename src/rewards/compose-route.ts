@@ -1,5 +1,5 @@
 import { GuerdonError } from "../error.ts";
-import { namesUnder, notesOf, under, versionOf, versions, widest, type Parts } from "./compose-parts.ts";
+import { namesUnder, notesOf, requireDistinct, under, versionOf, versions, widest, type Parts } from "./compose-parts.ts";
 import { quoted, unscorable, type Score } from "./grade.ts";
 import type { Answer, Reward } from "./reward.ts";
 
@@ -26,12 +26,14 @@ export function route<const Column extends string, const P extends Parts>(
   const entries = Object.entries<Reward<never>>(routes);
   if (entries.length === 0) throw new GuerdonError("usage", "route needs at least one reward.");
   const own = name ?? `route(${column}: ${Object.keys(routes).join(", ")})`;
+  const names = entries.flatMap(([key, one]) => namesUnder(key, one));
+  requireDistinct(names, "route: two parts would be called");
   const scope = widest(entries.map(([, one]) => one.scope));
   return {
     name: own,
     version: versionOf("route", { column, routes: versions(routes) }),
     scope,
-    parts: entries.flatMap(([key, one]) => namesUnder(key, one)),
+    parts: names,
     async evaluate(answers, calls) {
       const lots = Map.groupBy(answers, ({ row }) => row[column]);
       const scores = new Map<Answer, Score>();

@@ -1,5 +1,16 @@
 import { GuerdonError } from "../error.ts";
-import { joined, namesUnder, notesOf, requireNumbers, under, versionOf, widest, type NeedsOf, type Parts } from "./compose-parts.ts";
+import {
+  joined,
+  namesUnder,
+  notesOf,
+  requireDistinct,
+  requireNumbers,
+  under,
+  versionOf,
+  widest,
+  type NeedsOf,
+  type Parts,
+} from "./compose-parts.ts";
 import { quoted, unscorable, type Score } from "./grade.ts";
 import type { Reward } from "./reward.ts";
 
@@ -19,7 +30,7 @@ export interface SumOptions<Key extends string> {
  * differ cannot be added.
  *
  * @param parts rewards by the name that reports use; the parts of a part are called `part/inner`
- * @throws GuerdonError "usage" for no parts, or a weight that is not finite or of an unknown part
+ * @throws GuerdonError "usage" for no parts, two parts of the same name, or a weight that is not finite or of an unknown part
  */
 export function sum<const P extends Parts>(
   parts: P,
@@ -63,9 +74,7 @@ export function gate<A extends object, B extends object>(
   if (!Number.isFinite(otherwise)) throw new GuerdonError("usage", `gate: otherwise must be a finite number, not ${quoted(otherwise)}.`);
   const innerNames = inner.parts.length > 0 ? inner.parts : [inner.name];
   const names = [...namesUnder(condition.name, condition), ...innerNames];
-  const twice = names.find((one, i) => names.indexOf(one) < i);
-  if (twice !== undefined)
-    throw new GuerdonError("usage", `gate: the condition and the reward both have a part "${twice}". Rename one of them.`);
+  requireDistinct(names, "gate: the condition and the reward both have a part");
   return {
     name: name ?? `gate(${condition.name}, ${inner.name})`,
     version: versionOf("gate", {
@@ -79,7 +88,9 @@ export function gate<A extends object, B extends object>(
       const opened = await condition.evaluate(answers, calls);
       const passes = (i: number): boolean => (opened[i]!.value ?? 0) > 0;
       const groups = new Set(answers.flatMap(({ group }, i) => (passes(i) ? [group] : [])));
-      const asked = answers.flatMap((answer, i) => ((inner.scope === "row" ? passes(i) : groups.has(answer.group)) ? [{ answer, i }] : []));
+      const asked = answers.flatMap((answer, i) =>
+        (inner.scope === "group" ? groups.has(answer.group) : passes(i)) ? [{ answer, i }] : [],
+      );
       const scores =
         asked.length > 0
           ? await inner.evaluate(

@@ -35,7 +35,7 @@ export const unscorable = (kind: ScoreErrorKind, message: string): Score & { rea
   error: { kind, message },
 });
 
-/** Turns what a function returned into a score. Whatever is not a finite number is unscorable, and quoted. */
+/** Turns what a function returned into a score of its own. Whatever is not a finite number is unscorable, and quoted. */
 export function toScore(returned: unknown, name: string): Score {
   if (typeof returned === "number") return fromNumber(returned, name);
   if (typeof returned === "boolean") return { value: returned ? 1 : 0 };
@@ -59,8 +59,13 @@ function fromObject(returned: Readonly<Record<string, unknown>>, name: string): 
     return notAGrade(name, `a score whose steps are ${quoted(steps)}`);
   if (note !== undefined && typeof note !== "string") return notAGrade(name, `a score whose note is ${quoted(note)}`);
   if (error !== undefined && !isScoreError(error)) return notAGrade(name, `a score whose error is ${quoted(error)}`);
-  const rest = { ...(parts ? { parts } : {}), ...(steps ? { steps: steps as number[] } : {}), ...(note === undefined ? {} : { note }) };
-  if (error !== undefined) return { value: null, ...rest, error };
+  // Copies: the function may go on using its objects for the next answer.
+  const rest = {
+    ...(parts ? { parts: { ...parts } } : {}),
+    ...(steps ? { steps: [...(steps as number[])] } : {}),
+    ...(note === undefined ? {} : { note }),
+  };
+  if (error !== undefined) return { value: null, ...rest, error: { kind: error.kind, message: error.message } };
   return value === null ? { ...unscorable("declined", `The reward "${name}" could not say (null).`), ...rest } : { value, ...rest };
 }
 
@@ -81,4 +86,4 @@ export function quoted(value: unknown): string {
   }
 }
 
-const shortened = (text: string): string => (text.length > 80 ? `${text.slice(0, 77)}...` : text);
+export const shortened = (text: string, most = 80): string => (text.length > most ? `${text.slice(0, most - 3)}...` : text);

@@ -8,7 +8,11 @@ const own = here.includes("/rewards/") ? here.slice(0, here.lastIndexOf("/reward
  */
 export function placeOf(error: unknown): string | null {
   if (!(error instanceof Error) || typeof error.stack !== "string") return null;
-  for (const line of error.stack.split("\n")) {
+  // V8 writes the message before the frames, and a message may quote anything: lines that look like frames, or a very long one.
+  const header = `: ${error.message}`;
+  const start = error.stack.indexOf(header);
+  for (const line of error.stack.slice(start < 0 ? 0 : start + header.length).split("\n")) {
+    if (line.length > 2000) continue;
     const frame = /(?:^|[\s(@])((?:file:\/\/|https?:\/\/|\/|[A-Za-z]:[\\/])[^()]*?):(\d+):\d+\)?\s*$/.exec(line);
     if (frame === null) continue;
     const path = pathOf(frame[1]!);

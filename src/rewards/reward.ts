@@ -12,7 +12,7 @@ export interface Answer {
   readonly row: Row;
   /** Place among the rows that are scored, from 0. */
   readonly index: number;
-  /** Equal for answers to the same prompt: the row's `group`, or else its prompt. */
+  /** Where the scope is "group": equal for answers to the same prompt (the row's `group`, or else its prompt). */
   readonly group: string;
 }
 
@@ -95,8 +95,12 @@ function ofRow(name: string, ...rest: [One<object>] | [RewardOptions, One<object
       answers.map(async (answer) => {
         const ready = await prepared(answer, name, options.columns);
         if ("error" in ready) return ready;
-        const outcome = await calls.call(name, (context) => grade(ready.graded, context));
-        return outcome.error ? { value: null, error: outcome.error } : toScore(outcome.value, name);
+        const outcome = await calls.call(
+          name,
+          (context) => grade(ready.graded, context),
+          (one) => toScore(one, name),
+        );
+        return outcome.error ? { value: null, error: outcome.error } : outcome.value;
       }),
     ),
   );
@@ -166,8 +170,12 @@ function ofSteps(name: string, ...rest: [Steps<object>] | [StepsOptions, Steps<o
         if ("error" in ready) return ready;
         const texts = stepsOf(answer.row, ready.graded.text);
         if (typeof texts === "string") return unscorable("wrong-column", `The reward "${name}" cannot use the column "steps": ${texts}.`);
-        const outcome = await calls.call(name, (context) => grade({ ...ready.graded, steps: texts }, context));
-        return outcome.error ? { value: null, error: outcome.error } : toStepScore(outcome.value, name, texts.length, by);
+        const outcome = await calls.call(
+          name,
+          (context) => grade({ ...ready.graded, steps: texts }, context),
+          (one) => toStepScore(one, name, texts.length, by),
+        );
+        return outcome.error ? { value: null, error: outcome.error } : outcome.value;
       }),
     ),
   );
@@ -213,14 +221,22 @@ async function inLots(
 
 async function callMany(name: string, ready: readonly Ready[], grade: Many<object>, calls: Calls): Promise<Score[]> {
   const graded = ready.map((one) => one.graded);
-  const outcome = await calls.call(name, (context) => grade(graded, context));
-  if (outcome.error) return ready.map(() => ({ value: null, error: outcome.error }));
-  const grades: unknown = outcome.value;
-  if (Array.isArray(grades) && grades.length === ready.length) return grades.map((one: unknown) => toScore(one, name));
-  const what = Array.isArray(grades) ? `${grades.length} grades` : quoted(grades);
-  return ready.map(() =>
-    unscorable("not-a-grade", `The reward "${name}" got ${ready.length} answers and returned ${what}. It must return one grade for each.`),
+  const outcome = await calls.call(
+    name,
+    (context) => grade(graded, context),
+    (grades) => toScores(grades, ready.length, name),
   );
+  return outcome.error ? ready.map(() => ({ value: null, error: outcome.error })) : outcome.value;
+}
+
+function toScores(grades: unknown, count: number, name: string): Score[] {
+  if (Array.isArray(grades) && grades.length === count) return Array.from(grades, (one: unknown) => toScore(one, name));
+  const what = Array.isArray(grades) ? `${grades.length} grades` : quoted(grades);
+  const error = unscorable(
+    "not-a-grade",
+    `The reward "${name}" got ${count} answers and returned ${what}. It must return one grade for each.`,
+  );
+  return Array.from({ length: count }, () => error);
 }
 
 const ofStepScores = {
@@ -236,7 +252,7 @@ const sumOf = (scores: readonly number[]): number => scores.reduce((total, score
 function stepsOf({ steps, completion }: Row, text: string): readonly string[] | string {
   if (steps === undefined || steps === null) {
     if (!Array.isArray(completion)) return "it is missing, and the completion is no conversation whose turns could be the steps";
-    return completion.flatMap((message: Message) => (message.role === "assistant" ? [finalText([message]) ?? ""] : []));
+    return completion.flatMap((message: Message | null) => (message?.role === "assistant" ? [finalText([message]) ?? ""] : []));
   }
   if (!Array.isArray(steps) || steps.length === 0) return "it must be a list of texts or of spans { from, to } with at least one";
   if (steps.every((step) => typeof step === "string")) return steps;
@@ -297,7 +313,7 @@ async function prepared({ row }: Answer, name: string, columns: Schema<object> |
 export function finalText(completion: unknown): string | null {
   if (typeof completion === "string") return completion;
   if (!Array.isArray(completion)) return null;
-  const content: unknown = completion.findLast((message: Message) => message.role === "assistant")?.content;
+  const content: unknown = completion.findLast((message: Message | null) => message?.role === "assistant")?.content;
   if (typeof content === "string") return content;
   // Some files hold lists of parts: { type: "text", text } and images.
   if (!Array.isArray(content)) return null;

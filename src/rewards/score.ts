@@ -1,5 +1,5 @@
 import type { FileRow } from "../data/read.ts";
-import type { Row } from "../data/row.ts";
+import type { Message, Row } from "../data/row.ts";
 import type { OpenOptions } from "../data/scorable.ts";
 import { GuerdonError } from "../error.ts";
 import { folderCache, type FolderCache, type ScoreCache } from "./cache.ts";
@@ -56,11 +56,22 @@ export interface Summary extends Coverage {
   readonly cost: Cost;
 }
 
-/** One score for a row, as many as there are rows for a list; the length of a tuple is kept. */
+/** The least that a row must have. Unlike `Row` it has no index signature, so that rows may be typed by an interface. */
+interface RowToScore {
+  readonly prompt: string | readonly MessageToScore[];
+  readonly completion?: string | readonly MessageToScore[] | undefined;
+}
+type MessageToScore = Pick<Message, "role" | "content">;
+
+/** A row with the columns that a reward needs: nothing changes them, so that literal lists and tuples may be given for any lists. */
+type RowFor<Needs> = RowToScore & Given<Needs>;
+type Given<T> = T extends object ? { readonly [K in keyof T]: Given<T[K]> } : T;
+
+/** One score for a row, as many as there are rows for a list; the length of a list written in place is kept. */
 export type Scores<Rows> = Rows extends readonly unknown[]
-  ? { readonly [K in keyof Rows]: Score }
+  ? { -readonly [K in keyof Rows]: Score }
   : Rows extends string | AsyncIterable<unknown>
-    ? readonly Score[]
+    ? Score[]
     : Score;
 
 /** A row with its score, as a stream gives it. */
@@ -76,9 +87,10 @@ export interface ScoredRow {
 
 async function scoreAll<
   Needs extends object,
-  const Rows extends (Row & Needs) | readonly (Row & Needs)[] | AsyncIterable<Row & Needs> | string,
+  const Rows extends RowFor<Needs> | readonly RowFor<Needs>[] | AsyncIterable<RowFor<Needs>> | string,
 >(reward: Reward<Needs>, rows: Rows, options: ScoreOptions = {}): Promise<Scores<Rows>> {
-  const isMany = typeof rows === "string" || Array.isArray(rows) || (typeof rows === "object" && Symbol.asyncIterator in rows);
+  const isMany =
+    typeof rows === "string" || Array.isArray(rows) || (typeof rows === "object" && rows !== null && Symbol.asyncIterator in rows);
   const source = (isMany ? rows : [rows]) as RowSource;
   const scores: Score[] = [];
   for await (const { score: one } of scoring(reward, source, options, { window: Infinity, from: 0, counter: coverageCounter() }))
@@ -88,10 +100,10 @@ async function scoreAll<
 
 async function* stream<Needs extends object>(
   reward: Reward<Needs>,
-  rows: Iterable<Row & Needs> | AsyncIterable<Row & Needs> | string,
+  rows: Iterable<RowFor<Needs>> | AsyncIterable<RowFor<Needs>> | string,
   options: StreamOptions = {},
 ): AsyncGenerator<ScoredRow, void, undefined> {
-  yield* scoreFrom(reward, rows, options, { rows: 0, counter: coverageCounter() });
+  yield* scoreFrom(reward, rows as RowSource, options, { rows: 0, counter: coverageCounter() });
 }
 
 /**
@@ -105,7 +117,8 @@ async function* stream<Needs extends object>(
  *   with their number. After an abort it gives what was done and then throws "interrupted".
  *
  * @throws GuerdonError "coverage" when fewer rows than `minimumCoverage` could be scored (not after an abort); "usage" for options out of
- *   range; "input" for a file that cannot be scored, or for groups that are torn apart beyond the window of a stream
+ *   range; "input" for a file that cannot be scored, a row that is no object, groups that are torn apart beyond the window of a stream,
+ *   or a row that a reward of groups cannot tell the group of
  */
 export const score = Object.assign(scoreAll, { stream });
 
@@ -157,11 +170,15 @@ async function* scoring(
   const cost: Record<string, number> = {};
   const caller = calls({ ...limits, concurrency, signal: anySignal, onSpend: (amounts) => add(cost, amounts) });
   const before = counter.coverage();
-  const firsts: { unscorable: Done<unknown> | null } = { unscorable: null };
+  const seen: { firstUnscorable: Done<unknown> | null; end: { readonly cause: unknown } | null } = { firstUnscorable: null, end: null };
+  /** Ends the scoring with an error: no further grades are asked for. */
+  const endWith = (cause: unknown): void => {
+    seen.end ??= { cause };
+    stop.abort(cause);
+  };
   let failed = before.unscorable;
   let done = from;
   let cached = 0;
-  let tooLittle: GuerdonError | null = null;
   const stopAt = total === null ? Infinity : total * (1 - minimumCoverage) + 1e-9;
   const scored = run(reward, answers, {
     calls: caller,
@@ -177,24 +194,27 @@ async function* scoring(
         counter.add(one.score);
         if (one.score.value !== null) continue;
         failed++;
-        if (firsts.unscorable === null || one.index < firsts.unscorable.index) firsts.unscorable = one;
+        if (seen.firstUnscorable === null || one.index < seen.firstUnscorable.index) seen.firstUnscorable = one;
       }
-      onProgress?.({ done, total, unscorable: failed });
-      if (failed <= stopAt || tooLittle !== null || signal?.aborted === true) return;
-      tooLittle = uncovered(reward, minimumCoverage, total, counter.coverage(), firsts.unscorable);
-      stop.abort(tooLittle);
+      try {
+        onProgress?.({ done, total, unscorable: failed });
+      } catch (cause) {
+        endWith(cause);
+      }
+      if (failed > stopAt && seen.end === null && signal?.aborted !== true)
+        endWith(uncovered(reward, minimumCoverage, total, counter.coverage(), seen.firstUnscorable));
     },
   });
   try {
     for await (const one of scored) {
-      if (tooLittle !== null) throw tooLittle as GuerdonError;
+      if (seen.end !== null) throw seen.end.cause;
       yield one;
     }
-    if (tooLittle !== null) throw tooLittle as GuerdonError;
+    if (seen.end !== null) throw seen.end.cause;
     const summary: Summary = { ...counter.coverage(), cached, cost };
     if (signal?.aborted !== true && summary.scored < summary.total * minimumCoverage - 1e-9)
-      throw uncovered(reward, minimumCoverage, summary.total, summary, firsts.unscorable);
-    warnOfSilence(reward, summary, firsts.unscorable, onWarning);
+      throw uncovered(reward, minimumCoverage, summary.total, summary, seen.firstUnscorable);
+    warnOfSilence(reward, summary, seen.firstUnscorable, onWarning);
     onSummary?.(summary);
   } finally {
     // Nobody waits any more for what is under way when the caller leaves early.

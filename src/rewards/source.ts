@@ -3,7 +3,8 @@ import type { Row } from "../data/row.ts";
 import { openRows, scorableRow, type OpenOptions } from "../data/scorable.ts";
 import { GuerdonError } from "../error.ts";
 import type { Calls } from "./calls.ts";
-import type { Reward } from "./reward.ts";
+import { quoted } from "./grade.ts";
+import type { Reward, Scope } from "./reward.ts";
 import { groupOf, type Placed } from "./units.ts";
 
 /** Where rows come from: memory, something that brings them one by one, or a file. */
@@ -21,13 +22,19 @@ export interface Answers {
  * @throws GuerdonError "input" for a file without anything to score, or one whose rows lack a column that the reward needs
  */
 export async function answersOf(reward: Reward<never>, source: RowSource, options: OpenOptions): Promise<Answers> {
-  if (typeof source !== "string") return { answers: fromMemory(source), total: Array.isArray(source) ? source.length : null };
+  const answerOf = placing(reward.scope);
+  if (typeof source !== "string") {
+    if (!Array.isArray(source)) return { answers: fromMemory(source, answerOf), total: null };
+    // What cannot be scored is refused before anything is paid for.
+    for (const [index, row] of (source as readonly unknown[]).entries()) answerOf(row, index, null, null);
+    return { answers: fromMemory(source, answerOf), total: source.length };
+  }
   const file = await openRows(source, options);
   const toRow = scorableRow(file);
   // An answer to nobody knows what must not be judged as an answer to an empty prompt.
   const fileAnswer = (item: FileRow, index: number): Placed<FileRow> => {
     const row = toRow(item.row);
-    if (row.prompt !== undefined) return answerOf(row as Row, index, item, item.where);
+    if (row.prompt !== undefined) return answerOf(row, index, item, item.where);
     return { row: { ...row, prompt: "" }, index, group: `row ${index}`, item, where: item.where, problem: '"prompt" is missing.' };
   };
   async function* answers(): AsyncGenerator<Placed<FileRow>, void, undefined> {
@@ -42,21 +49,25 @@ export async function answersOf(reward: Reward<never>, source: RowSource, option
   return { answers: answers(), total: await countRows(source, options.host) };
 }
 
-async function* fromMemory(rows: Iterable<Row> | AsyncIterable<Row>): AsyncGenerator<Placed<null>, void, undefined> {
+async function* fromMemory(rows: Iterable<Row> | AsyncIterable<Row>, answerOf: PlaceRow): AsyncGenerator<Placed<null>, void, undefined> {
   let index = 0;
   for await (const row of rows) yield answerOf(row, index++, null, null);
 }
 
-const answerOf = <T>(row: Row, index: number, item: T, where: string | null): Placed<T> => ({
-  row,
-  index,
-  group: groupOf(row),
-  item,
-  where,
-});
+type PlaceRow = <T>(row: unknown, index: number, item: T, where: string | null) => Placed<T>;
+
+/** Makes answers of rows; groups are told apart only where the reward compares them. */
+const placing =
+  (scope: Scope): PlaceRow =>
+  (row, index, item, where) => {
+    const name = where ?? `row ${index + 1}`;
+    if (typeof row !== "object" || row === null)
+      throw new GuerdonError("input", `score: ${name} is ${quoted(row)}. A row is an object with a prompt and a completion.`);
+    return { row: row as Row, index, group: scope === "group" ? groupOf({ ...row }, name) : "", item, where };
+  };
 
 /** Calls that never reach the reward's functions: everything is graded 1, so that only what is wrong with the rows comes back. */
-const dry: Calls = { call: async <T>() => ({ value: 1 as T }) };
+const dry: Calls = { call: async <R, T>(_name: string, _work: unknown, read: (returned: R) => T) => ({ value: read(1 as R) }) };
 
 /**
  * A column that none of the first rows has is missing from the file: that is said before anything is scored. Where only some rows lack it,

@@ -1,5 +1,5 @@
-import type { Row } from "../data/row.ts";
 import { GuerdonError } from "../error.ts";
+import { quoted } from "./grade.ts";
 import type { Answer, Scope } from "./reward.ts";
 
 /** An answer with what it was made of, and its place for messages. */
@@ -11,8 +11,22 @@ export interface Placed<T> extends Answer {
   readonly problem?: string;
 }
 
-/** Answers to the same prompt have the same group. */
-export const groupOf = ({ group, prompt }: Row): string => JSON.stringify(group === undefined || group === null ? { prompt } : { group });
+/**
+ * What answers must share to be compared: the row's group, or without one its prompt. Whatever cannot be told apart for certain is refused: a
+ * group of strangers gives wrong grades.
+ *
+ * @param where the row's name in messages, for instance "row 3"
+ * @throws GuerdonError "input" for a group that is neither text nor a number, or a row with neither group nor prompt
+ */
+export function groupOf({ group, prompt }: Readonly<Record<string, unknown>>, where: string): string {
+  if (group === undefined || group === null) {
+    if (typeof prompt === "string" || Array.isArray(prompt)) return `prompt ${JSON.stringify(prompt)}`;
+    throw new GuerdonError("input", `${where} has neither a group nor a prompt, and the reward compares answers to one prompt.`);
+  }
+  if (typeof group === "string") return `text ${group}`;
+  if (typeof group === "bigint" || (typeof group === "number" && !Number.isNaN(group))) return `number ${group}`;
+  throw new GuerdonError("input", `The group of ${where} must be text or a number, not ${quoted(group)}.`);
+}
 
 /** Rows of a batch reward that are handed over at once. */
 const batchRows = 1024;

@@ -32,7 +32,7 @@ export interface RollOutOptions {
  *
  * Where the environment has `respond`, policy and environment take turns (see `takeTurns`), and `tokenizer` must be given.
  *
- * @throws GuerdonError "usage" for a group size that is not a positive whole number, or a missing tokenizer; "interrupted" when aborted
+ * @throws GuerdonError "usage" for a group size or a number of turns that is not a positive whole number, or a missing tokenizer; "interrupted" when aborted
  */
 export function rollOut(
   engine: Engine<TextSequence>,
@@ -55,6 +55,8 @@ export async function rollOut<X>(
   const { groupSize, seed, step, sampling = {}, firstTask = 0, tokenizer, maxTurns = 16, signal } = options;
   if (!Number.isInteger(groupSize) || groupSize < 1)
     throw new GuerdonError("usage", `rollOut: groupSize must be a whole number of at least 1, not ${groupSize}.`);
+  if (!Number.isInteger(maxTurns) || maxTurns < 1)
+    throw new GuerdonError("usage", `rollOut: maxTurns must be a whole number of at least 1, not ${maxTurns}.`);
   if (signal?.aborted) throw new GuerdonError("interrupted", "The rollouts were interrupted.", { cause: signal.reason });
   const name = (row: number, turn: number): readonly (string | number)[] =>
     turn === 0 ? ["rollout", step, row] : ["rollout", step, row, turn];

@@ -4,21 +4,22 @@ import type { Rollout } from "./rollout.ts";
 
 /**
  * A rollout as rewards see it: `prompt`, `completion` (the conversation since the prompt, where there were several turns), `reference`,
- * `group` (answers of one group are compared with each other), `task` (the task's id), `weightsVersion` (of the policy that answered), and
- * the task's tags and columns.
+ * `group` (answers of one group are compared with each other), `weightsVersion` (of the policy that answered), and the task's tags and
+ * columns. `task` is the task's id, unless the data has a column of that name; the data's own `completion`, `group` and `weightsVersion`
+ * are not seen.
  *
  * @throws GuerdonError "input" when the task's prompt is not text
  */
 export function toRow(rollout: Rollout<unknown>): Row {
   const { task, completion, turns, group } = rollout;
   return {
+    task: task.id,
     ...task.columns,
     ...task.tags,
     prompt: textPrompt(task.prompt, task.id),
     ...(turns ? { completion: turns } : completion === undefined ? {} : { completion }),
     ...(task.reference === undefined ? {} : { reference: task.reference }),
     group,
-    task: task.id,
     weightsVersion: rollout.weightsVersion,
   };
 }

@@ -2,13 +2,13 @@ import type { Message } from "../data/row.ts";
 import type { Engine, SampleOptions, SampleRequest } from "../engines/engine.ts";
 import type { Task } from "../environments/environment.ts";
 import { GuerdonError } from "../error.ts";
-import type { Tokenizer } from "../policies/tokenizer.ts";
+import { endings, type Tokenizer } from "../policies/tokenizer.ts";
 import type { TextSequence } from "../policies/policy.ts";
 import type { Rng } from "../statistics/stream.ts";
 import type { Rollout, Span } from "./rollout.ts";
 
 /** What taking turns needs of a tokenizer: to show the environment's text to the policy, and the policy's tokens to the environment. */
-export type TurnTokens = Pick<Tokenizer, "encode" | "decode" | "end">;
+export type TurnTokens = Pick<Tokenizer, "encode" | "decode" | "end" | "stops">;
 
 export interface Conversation {
   readonly engine: Engine<TextSequence>;
@@ -42,7 +42,7 @@ interface Draft {
  */
 export async function takeTurns(conversation: Conversation): Promise<Rollout<TextSequence>[]> {
   const { engine, respond, requests, sampleOptions, tokenizer, maxTurns, rng } = conversation;
-  const stops = new Set([...(sampleOptions.stopTokens ?? []), ...(tokenizer.end === null ? [] : [tokenizer.end])]);
+  const stops = new Set(endings(tokenizer, sampleOptions.stopTokens));
   const drafts = requests.map((request): Draft => ({
     request,
     turns: [],

@@ -4,6 +4,7 @@ import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Row } from "../data/row.ts";
+import { GuerdonError } from "../error.ts";
 import type { Score } from "../rewards/index.ts";
 import { groupOf } from "../rewards/units.ts";
 import type { Scoring } from "./crew.ts";
@@ -125,6 +126,15 @@ export function application(settings: AppSettings): OpenAPIHono {
     throw new Refused(422, "no-reward", `There is no reward ${JSON.stringify(name)} here. There is ${names}.`, { field: "reward" });
   }
 
+  /** The group of a row, for a reward that compares them. */
+  function groupIn(rows: readonly Row[], row: number): string {
+    try {
+      return groupOf(rows[row]!, `rows[${row}]`);
+    } catch (cause) {
+      throw cause instanceof GuerdonError ? new Refused(422, "invalid-request", cause.message, { row, field: "group" }) : cause;
+    }
+  }
+
   /** Starts scoring; `onScore` hears of each row exactly once. */
   function start(from: Scoring, which: number, rows: readonly Row[], onScore: (index: number, score: Score) => void): void {
     if (rows.length > maxRows)
@@ -132,7 +142,7 @@ export function application(settings: AppSettings): OpenAPIHono {
     if (from.rows() + rows.length > maxRows) throw new Refused(429, "busy", `${from.rows()} rows wait already; send these again later.`);
     const deadline = performance.now() + timeoutMs;
     if (from.offer.rewards[which]!.scope !== "group") return from.submit({ reward: which, rows, whole: false, deadline, onScore });
-    for (const places of Map.groupBy(rows.keys(), (i) => groupOf(rows[i]!)).values())
+    for (const places of Map.groupBy(rows.keys(), (i) => groupIn(rows, i)).values())
       from.submit({
         reward: which,
         rows: places.map((i) => rows[i]!),

@@ -33,7 +33,11 @@ export function applier(rewards: readonly Reward<never>[], { concurrency, timeou
 
   async function apply({ reward: which, ids, rows }: Lot, done: Done): Promise<void> {
     const reward = rewards[which]!;
-    const answers = rows.map((row, index): Answer => ({ row, index, group: reward.scope === "group" ? groupOf(row) : "" }));
+    const answers = rows.map((row, index): Answer => ({
+      row,
+      index,
+      group: reward.scope === "group" ? groupOf(row, `row ${index + 1}`) : "",
+    }));
     if (reward.scope !== "row") return done(ids, await evaluate(reward, answers));
     for (const [i, answer] of answers.entries()) {
       void evaluateOne(reward, answer, ids[i]!, done);

@@ -7,7 +7,7 @@ import { rollOut } from "../rollouts/index.ts";
 import type { Rollout } from "../rollouts/rollout.ts";
 import { majorityAtK, mean, meanInterval, passAtK, shareInterval, shuffled, stream } from "../statistics/index.ts";
 import type { Interval } from "../statistics/index.ts";
-import { grade } from "./grade.ts";
+import { firstError, grade } from "./grade.ts";
 import { distinctAnswers } from "./report.ts";
 import { interruptible } from "./loop.ts";
 
@@ -129,7 +129,7 @@ export async function evaluate(engine: Engine, environment: TextEnvironment, opt
   const greedyValues = values.slice(0, count).filter((v) => v !== null);
   const perTask = tasks.map((_, i) => scoredAnswers(sampled, values.slice(count), i * samples, samples)).filter((own) => own.length > 0);
   if (greedyValues.length < 1 || perTask.length < 2)
-    throw new GuerdonError("coverage", `The evaluation could not be scored: ${graded.coverage.text}.`);
+    throw new GuerdonError("coverage", `The evaluation could not be scored: ${graded.coverage.text}.${firstError(graded.scores)}`);
   const correct = perTask.map((own) => own.filter(({ value }) => right(value)).length);
   const passAt = powersOfTwo(samples).flatMap((k) => {
     const enough = perTask.flatMap((own, i) => (own.length >= k ? [passAtK(own.length, correct[i]!, k)] : []));

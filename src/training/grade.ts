@@ -3,6 +3,12 @@ import { toRow } from "../rollouts/index.ts";
 import { coverage, score, type Coverage, type Reward, type Score } from "../rewards/index.ts";
 import { throwIfAborted } from "./loop.ts";
 
+/** " The first error: ..." of the answers that could not be scored; nothing where none has a message. */
+export function firstError(scores: readonly Score[]): string {
+  const message = scores.find(({ value, error }) => value === null && error !== undefined)?.error?.message;
+  return message === undefined ? "" : ` The first error: ${message}`;
+}
+
 /**
  * Scores rollouts. The reward's needs (`reference` and other columns) come from tasks, so a column that a task lacks shows as an
  * unscorable answer, not as a type error.

@@ -1,5 +1,5 @@
 export { train } from "./train.ts";
-export type { TextEngine, TrainOptions } from "./train.ts";
+export type { ReferenceChoice, TextEngine, TrainOptions } from "./train.ts";
 export type { DrawnRollout, RolloutSummary, TrainReport } from "./report.ts";
 export { metricsOf } from "./report.ts";
 export { describeMethod, drGrpo, grpo, needsReference, onlineDpo, ppo, raft, rloo, supervised } from "./methods.ts";
@@ -21,7 +21,7 @@ export { loop } from "./loop.ts";
 export type { LoopConfig, Phase, StepReport, Work } from "./loop.ts";
 export { finished, progress, schedule, valueAt } from "./schedule.ts";
 export type { At, Budget, Rate, Schedule } from "./schedule.ts";
-export { frozenReference } from "./references.ts";
+export { baseReference, frozenReference, givenReference } from "./references.ts";
 export type { FrozenReference } from "./references.ts";
 export { step } from "./step.ts";
 export type { StepResult, Term } from "./step.ts";

@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { localEngine, type LocalEngine } from "../engines/index.ts";
 import { GuerdonError } from "../error.ts";
 import { readModel, symbolTokenizer, transformer, type TextSequence, type TransformerPolicy } from "../policies/index.ts";
@@ -69,7 +69,7 @@ export type JobEvent =
 export interface RunJobOptions {
   /** The job's folder; each part is a run in a folder of its own inside. What is there already is not done again. */
   readonly directory: string;
-  /** Threads of the array library. More than one pays for the built-in jobs, but then runs cannot be repeated bit by bit. Default 1. */
+  /** Threads of the array library: they change the speed, and no bit of the numbers. Two pay for the built-in jobs. Default 1. */
   readonly threads?: number;
   readonly device?: "wasm" | "webgpu";
   readonly checkpointSeconds?: number;
@@ -109,7 +109,9 @@ export async function* runJob(job: Job, options: RunJobOptions): AsyncGenerator<
 }
 
 /**
- * Runs a job and then its rivals, each from the job's own warm-up for the seconds that the contender's training took.
+ * Runs a job and then its rivals, each from the job's own warm-up for the seconds that the contender's training took: drawing, scoring and
+ * updating count, evaluations and checkpoints do not, and rates fall over those seconds. Programs are compiled within a step, so the
+ * contender, who comes first, pays a second or two that its rivals find done.
  *
  * @returns the job's result and one row a method, the contender first
  */
@@ -188,13 +190,17 @@ async function* trained(
     tasksPerStep,
     seed,
     directory,
-    source: { ...(JSON.parse(JSON.stringify(job.options)) as Record<string, Json>), part: id },
+    // The supervised control sees fresh demonstrations, not the warm-up's again.
+    earlierDemonstrations: id === "warm-up" ? 0 : (job.warmUp?.steps ?? 0),
+    source: sourceOf(job, id, directory),
     ...length,
+    ...(job.evaluation.every !== undefined && id !== "warm-up" && { evaluation: { ...job.evaluation, every: job.evaluation.every } }),
     ...(reward && { reward }),
     ...(checkpointSeconds === undefined ? {} : { checkpointSeconds }),
     ...(signal && { signal }),
   };
   let announced = false;
+  let last: Evaluation | null = null;
   for await (const report of train(settings)) {
     if (!announced)
       yield {
@@ -206,6 +212,7 @@ async function* trained(
         done: report.index - 1,
       };
     announced = true;
+    last = report.evaluation;
     yield { kind: "step", id, report };
   }
   const known = resultsOf(directory);
@@ -214,7 +221,8 @@ async function* trained(
     return known;
   }
   yield { kind: "evaluating", id, title };
-  const measured = await measure(job, engine, signal);
+  // What `train` measured after its last step is this very evaluation.
+  const measured = last === null ? await measure(job, engine, signal) : summary(last);
   const run = openRun(directory);
   let result: PartResult;
   try {
@@ -229,6 +237,16 @@ async function* trained(
   }
   yield { kind: "evaluation", id, title, measured };
   return result;
+}
+
+/**
+ * How to start a part again, for run.json. A configuration file is named by its way from the part's folder, so that it is found from any
+ * working directory, also when a project is moved as a whole.
+ */
+function sourceOf({ options }: Job, id: string, directory: string): { readonly [key: string]: Json } {
+  const { file, ...rest } = options;
+  const plain = JSON.parse(JSON.stringify(rest)) as Record<string, Json>;
+  return { ...plain, ...(file === undefined ? {} : { file: relative(resolve(directory), file) }), part: id };
 }
 
 /** What an earlier call found out about a finished part. */

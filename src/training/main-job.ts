@@ -3,7 +3,8 @@ import { GuerdonError } from "../error.ts";
 import { compareJob, runJob, type JobEvent, type JobResult, type Measured, type PartResult, type RunJobOptions } from "./job.ts";
 import type { Job, JobOptions } from "./recipes.ts";
 import { diskFiles, replace, toJson } from "./runs/files.ts";
-import { describeMachine, type Machine } from "./runs/machine.ts";
+import { readManifest, type RunManifest } from "./run-folder.ts";
+import type { Machine } from "./runs/machine.ts";
 
 /** An evaluation as the results file has it: `pass16` and `majority16` for 16 samples. */
 export type Numbers = Readonly<Record<string, number | readonly [number, number]>>;
@@ -16,12 +17,17 @@ export interface MainJobFile {
   /** The sizes that were not the defaults; empty for the full job. */
   readonly options: { readonly [key: string]: string | number | boolean };
   readonly written: string;
+  /** Where the first seed ran, with the versions it ran on. */
   readonly machine: Machine;
+  readonly threads: number;
   readonly evaluation: { readonly tasks: number; readonly samples: number; readonly seed: number };
   /** What random legal moves with right arithmetic win on the evaluation's tasks. */
   readonly chance: number | null;
   readonly seeds: readonly {
     readonly seed: number;
+    /** When this seed's training began and from which commit: seeds that an earlier call finished are not run again. */
+    readonly started: string;
+    readonly commit: string | null;
     readonly before: Numbers;
     readonly after: Numbers;
     /** Training without evaluation; the evaluations; all of it. */
@@ -59,22 +65,32 @@ export async function* mainJob(options: MainJobOptions): AsyncGenerator<MainJobE
   const { job: make, seeds, compare = false, output } = options;
   if (seeds.length === 0 || new Set(seeds).size < seeds.length)
     throw new GuerdonError("usage", `mainJob needs at least one seed, each once; it got ${seeds.join(", ") || "none"}.`);
-  const results: JobResult[] = [];
+  const results: Finished[] = [];
   let table: readonly PartResult[] | null = null;
   for (const [i, seed] of seeds.entries()) {
     const job = make({ seed });
     const own = { ...options, directory: join(options.directory, `seed-${seed}`) };
     if (compare && i === 0) {
       const compared = yield* tagged(compareJob(job, own), seed);
-      results.push(compared.result);
+      results.push(finished(job, own.directory, compared.result));
       table = compared.table;
-    } else results.push(yield* tagged(runJob(job, own), seed));
+    } else results.push(finished(job, own.directory, yield* tagged(runJob(job, own), seed)));
   }
   const file = mainJobFile(make({ seed: seeds[0]! }), results, table);
   diskFiles.makeFolder(dirname(output));
   replace(diskFiles, output, toJson(file));
   return file;
 }
+
+interface Finished {
+  readonly result: JobResult;
+  readonly manifest: RunManifest;
+}
+
+const finished = (job: Job, directory: string, result: JobResult): Finished => ({
+  result,
+  manifest: readManifest(join(directory, job.contender.id)),
+});
 
 async function* tagged<R>(events: AsyncGenerator<JobEvent, R>, seed: number): AsyncGenerator<MainJobEvent, R> {
   for (;;) {
@@ -85,21 +101,25 @@ async function* tagged<R>(events: AsyncGenerator<JobEvent, R>, seed: number): As
 }
 
 /** The results file of finished runs. */
-export function mainJobFile(job: Job, results: readonly JobResult[], table: readonly PartResult[] | null): MainJobFile {
+function mainJobFile(job: Job, results: readonly Finished[], table: readonly PartResult[] | null): MainJobFile {
   const { seed: _, job: name, ...options } = job.options;
+  const first = results[0]!;
   return {
     format: "guerdon-main-job",
     version: 1,
     job: name,
     options: options as MainJobFile["options"],
     written: new Date().toISOString(),
-    machine: describeMachine(),
+    machine: first.manifest.machine,
+    threads: first.manifest.threads,
     evaluation: job.evaluation,
-    chance: results[0]?.chance ?? null,
-    seeds: results.map(({ seed, before, after, warmUp, training }) => {
+    chance: first.result.chance,
+    seeds: results.map(({ result: { seed, before, after, warmUp, training }, manifest: { started, machine } }) => {
       const evaluation = before.seconds + after.seconds;
       return {
         seed,
+        started,
+        commit: machine.git?.commit ?? null,
         before: numbers(before),
         after: numbers(after),
         seconds: { warmUp: warmUp.seconds, training: training.seconds, evaluation, total: warmUp.seconds + training.seconds + evaluation },
@@ -110,7 +130,7 @@ export function mainJobFile(job: Job, results: readonly JobResult[], table: read
       table &&
       table.map(({ title, steps, seconds, measured }) => ({
         method: title,
-        seed: results[0]!.seed,
+        seed: first.result.seed,
         steps,
         seconds,
         after: numbers(measured),

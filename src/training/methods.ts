@@ -328,8 +328,12 @@ export function supervised(options: CommonOptions = {}): DemonstrationMethod {
 export const needsReference = (method: Method): boolean =>
   method.objective.needs.token.includes("reference") || (method.data === "rollouts" && method.creditNeeds.includes("reference"));
 
-/** Every resolved setting of a method, for run.json. Schedules are functions and appear as "schedule". */
-export function describeMethod(method: Method): { readonly [key: string]: Json } {
+/**
+ * Every resolved setting of a method, for run.json. Schedules are functions and appear as "schedule".
+ *
+ * @param reference what the reference policy is, where the method needs one
+ */
+export function describeMethod(method: Method, reference = "frozen at the start of the phase"): { readonly [key: string]: Json } {
   const { name, settings, objective, coefficients, learningRate, optimizer } = method;
   const shared = {
     name,
@@ -342,7 +346,7 @@ export function describeMethod(method: Method): { readonly [key: string]: Json }
     },
     learningRate: typeof learningRate === "number" ? learningRate : { ...learningRate },
     optimizer: { ...optimizer },
-    reference: needsReference(method) ? "frozen at the start of the phase" : null,
+    reference: needsReference(method) ? reference : null,
   };
   if (method.data === "demonstrations") return shared;
   const { groupSize, sampling, epochs, minibatches, correction, dynamicSampling } = method;

@@ -58,9 +58,14 @@ function term(method: Learning, examples: Examples, at: At): Term {
 export function demonstrationPhase(
   name: string,
   method: DemonstrationMethod,
-  setting: PhaseSetting & { readonly tokenizer: Tokenizer; readonly freshOptimizer: boolean },
+  setting: PhaseSetting & {
+    readonly tokenizer: Tokenizer;
+    readonly freshOptimizer: boolean;
+    /** Steps of demonstrations that earlier runs of the same seed have drawn. */
+    readonly earlier: number;
+  },
 ): TrainPhase {
-  const { engine, environment, seed, budget, tasksPerStep, tokenizer, freshOptimizer } = setting;
+  const { engine, environment, seed, budget, tasksPerStep, tokenizer, freshOptimizer, earlier } = setting;
   if (environment.demonstrate === undefined)
     throw new GuerdonError(
       "usage",
@@ -84,8 +89,8 @@ export function demonstrationPhase(
     ...(freshOptimizer && { onEnter: () => engine.resetOptimizer() }),
     async prepare(at) {
       const rows = Array.from({ length: tasksPerStep }, (_, i) => {
-        const task = environment.draw("train", stream(seed, "demonstration task", at.step, i));
-        return example(task, environment.demonstrate!(task, stream(seed, "demonstration", at.step, i)));
+        const task = environment.draw("train", stream(seed, "demonstration task", earlier + at.step, i));
+        return example(task, environment.demonstrate!(task, stream(seed, "demonstration", earlier + at.step, i)));
       });
       return {
         updates: [[term(method, demonstrations(rows), at)]],

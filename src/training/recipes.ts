@@ -45,10 +45,16 @@ export interface Job {
   readonly steps: number;
   readonly rivals: readonly Contender[];
   /** The seed is the same for all training seeds, so that they are compared on the same tasks. */
-  readonly evaluation: { readonly tasks: number; readonly samples: number; readonly seed: number };
+  readonly evaluation: {
+    readonly tasks: number;
+    readonly samples: number;
+    readonly seed: number;
+    /** Also after every so many steps of the training; absent: at its ends only. */
+    readonly every?: number;
+  };
   /** What a player who knows the notation and nothing else would get on given tasks; null where no such line is known. */
   readonly chance: ((tasks: readonly TextTask[], rng: Rng) => number) | null;
-  /** What this job is, for run.json and for starting it again: its name, the options it was made with, and the file that defines it. */
+  /** What this job is, for run.json and for starting it again: its name, the options it was made with, and the file that defines it (its absolute path). */
   readonly options: JobOptions & { readonly job: string; readonly file?: string };
 }
 
@@ -67,6 +73,7 @@ export interface JobOptions {
   readonly evaluationTasks?: number;
   readonly samples?: number;
   readonly evaluationSeed?: number;
+  readonly evaluateEvery?: number;
 }
 
 /** No training seed is likely to be this number. */
@@ -94,8 +101,8 @@ export interface JobDefinition {
   readonly tasksPerStep?: number;
   /** Other methods to compare with, by folder name. */
   readonly rivals?: Readonly<Record<string, Method>>;
-  /** Default 500 tasks, 16 samples. */
-  readonly evaluation?: { readonly tasks?: number; readonly samples?: number };
+  /** Default 500 tasks, 16 samples, at the ends only; `every`: also after every so many steps of the training. */
+  readonly evaluation?: { readonly tasks?: number; readonly samples?: number; readonly every?: number };
   readonly chance?: Job["chance"];
 }
 
@@ -103,14 +110,23 @@ export interface JobDefinition {
  * Makes a job: a function of a seed and, for reduced runs, of sizes. The default export of a configuration file of `guerdon train` is what
  * this returns.
  *
- * @throws GuerdonError "usage" when the job is made and the environment lacks what it needs: symbols, demonstrations
+ * @throws GuerdonError "usage" for a rival whose name cannot be its folder's; when the job is made and the environment lacks what it needs:
+ *   symbols, demonstrations
  */
 export function defineJob(definition: JobDefinition): (options: JobOptions) => Job {
   const { name, environment, reward, model, warmUp, chance = null } = definition;
+  const id = folderName(definition.method.name);
+  for (const rival of Object.keys(definition.rivals ?? {}))
+    if (rival === id || rival === "warm-up" || rival !== folderName(rival))
+      throw new GuerdonError(
+        "usage",
+        `The rival "${rival}" of the job "${name}" names its folder: use small letters, digits and dashes, and not "${id}" or "warm-up", which are taken.`,
+      );
   return (options) => {
     const { seed, warmUpSteps = warmUp?.steps, steps = definition.steps } = options;
     const { demonstrations = warmUp?.tasksPerStep ?? 128, tasksPerStep = definition.tasksPerStep ?? 16 } = options;
     const { evaluationTasks = definition.evaluation?.tasks ?? 500, samples = definition.evaluation?.samples ?? 16 } = options;
+    const every = options.evaluateEvery ?? definition.evaluation?.every;
     if (warmUp !== undefined && environment.demonstrate === undefined)
       throw new GuerdonError("usage", `The environment "${environment.name}" has no demonstrations to warm a model up with.`);
     /** A method with its share of data. */
@@ -131,10 +147,15 @@ export function defineJob(definition: JobDefinition): (options: JobOptions) => J
             tasksPerStep: demonstrations,
           }
         : null,
-      contender: contender(folderName(definition.method.name), definition.method),
+      contender: contender(id, definition.method),
       steps,
       rivals: Object.entries(definition.rivals ?? {}).map(([id, method]) => contender(id, method)),
-      evaluation: { tasks: evaluationTasks, samples, seed: options.evaluationSeed ?? evaluationSeed },
+      evaluation: {
+        tasks: evaluationTasks,
+        samples,
+        seed: options.evaluationSeed ?? evaluationSeed,
+        ...(every !== undefined && { every }),
+      },
       chance,
       options: { ...options, job: name },
     };

@@ -176,7 +176,7 @@ export function createRun(directory: string, description: RunDescription, option
   if (difference !== null)
     throw new GuerdonError(
       "input",
-      `${directory} holds a run with other settings (${difference}): go on with it by \`guerdon resume ${directory}\` or choose another folder with --directory`,
+      `${directory} holds a run with other settings (${difference}): go on with it as it was started (\`guerdon resume ${directory}\`, its configuration file as it was then), or choose another folder with --directory`,
     );
   return openRun(directory, options);
 }

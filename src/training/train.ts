@@ -1,24 +1,31 @@
 import { arraysDevice } from "../arrays/index.ts";
 import { uniform, type Curriculum } from "../curricula/index.ts";
-import type { Engine } from "../engines/engine.ts";
+import type { Engine, Reader } from "../engines/engine.ts";
 import type { TextEnvironment } from "../environments/environment.ts";
 import { GuerdonError } from "../error.ts";
 import type { Policy, TextSequence } from "../policies/policy.ts";
 import type { Tokenizer } from "../policies/tokenizer.ts";
 import { fromEnvironment, type Reward } from "../rewards/index.ts";
+import { stream } from "../statistics/stream.ts";
 import type { Json, Stateful } from "../statistics/snapshot.ts";
 import { evaluate, evaluationMetrics, type EvaluateOptions, type Evaluation } from "./evaluate.ts";
 import { healthWatch } from "./health.ts";
 import { loop, type StepReport } from "./loop.ts";
 import { describeMethod, needsReference, supervised, type DemonstrationMethod, type Method } from "./methods.ts";
 import { demonstrationPhase, rolloutPhase, type Notes } from "./phases.ts";
-import { frozenReference, type FrozenReference } from "./references.ts";
+import { baseReference, frozenReference, givenReference, type FrozenReference } from "./references.ts";
 import { metricsOf, type TrainReport } from "./report.ts";
 import type { RunFolder } from "./run-folder.ts";
 import type { Budget } from "./schedule.ts";
 
 /** An engine with a text policy. `localEngine` of a transformer is one and brings its tokenizer along. */
 export type TextEngine = Engine<TextSequence> & { readonly policy?: Policy<TextSequence> & { readonly tokenizer?: Tokenizer } };
+
+/**
+ * The reference policy of methods that need one: the policy as it is when the method begins ("start"); the model under the adapter that is
+ * trained ("base"), which costs neither memory nor space in checkpoints; or any reader, with a name for run.json.
+ */
+export type ReferenceChoice = "start" | "base" | { readonly name: string; readonly reader: Reader };
 
 export interface TrainOptions {
   readonly engine: TextEngine;
@@ -33,6 +40,13 @@ export interface TrainOptions {
   readonly tasksPerStep?: number;
   /** Supervised steps before the method; the method starts with a fresh optimizer. */
   readonly warmUp?: { readonly steps: number; readonly tasksPerStep?: number; readonly method?: DemonstrationMethod };
+  /**
+   * Steps of demonstrations that this policy has seen in an earlier run of the same seed, for instance a warm-up in a folder of its own:
+   * this run's demonstrations go on from there, so that none is shown twice. Default 0.
+   */
+  readonly earlierDemonstrations?: number;
+  /** Default "start". */
+  readonly reference?: ReferenceChoice;
   /** Default: uniform over training tasks. */
   readonly curriculum?: Curriculum;
   /** Held-out evaluation after every so many steps of a phase, and after its last one. */
@@ -58,7 +72,7 @@ export interface TrainOptions {
 /**
  * Trains a policy on an environment. Iterate over it to run it; each report comes after its step, and the run waits until the next one is
  * asked for. Leaving the loop, or aborting the signal (error "interrupted"), writes a checkpoint if there is a directory, and the same
- * call goes on from there, bit by bit as if it had never stopped (on one thread).
+ * call goes on from there, bit by bit as if it had never stopped.
  *
  * @throws GuerdonError "usage" for options that do not fit together; "coverage" when too little could be scored; "non-finite" when a step
  *   was refused; "input" when the directory holds another run; "io" when it cannot be written
@@ -120,14 +134,25 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainReport,
 
 /** Everything that `train` makes of its options before the first step. */
 function prepared(options: TrainOptions) {
-  const { engine, environment, method, seed, warmUp, tasksPerStep = 16, minimumCoverage = 0.5 } = options;
+  const {
+    engine,
+    environment,
+    method,
+    seed,
+    warmUp,
+    tasksPerStep = 16,
+    minimumCoverage = 0.5,
+    earlierDemonstrations: earlier = 0,
+  } = options;
   const tokenizer = options.tokenizer ?? engine.policy?.tokenizer;
   const reward =
     options.reward ?? (environment.check === undefined && method.data === "demonstrations" ? null : fromEnvironment(environment));
   const curriculum = options.curriculum ?? uniform(environment);
   const budget = budgetOf(options);
   const warmUpMethod = warmUp?.method ?? supervised({ learningRate: { peak: 4e-3, up: 20, floor: 0.1, shape: "linear" } });
-  const reference: FrozenReference | null = method.data === "rollouts" && needsReference(method) ? frozenReference(engine) : null;
+  const reference = method.data === "rollouts" && needsReference(method) ? referenceOf(engine, options.reference) : null;
+  if (options.reference !== undefined && reference === null)
+    throw new GuerdonError("usage", `A reference policy was given, and the method "${method.name}" reads none.`);
   const setting = { engine, environment, seed };
 
   const encoder = (): Tokenizer => {
@@ -147,11 +172,12 @@ function prepared(options: TrainOptions) {
             tasksPerStep: warmUp.tasksPerStep ?? tasksPerStep,
             tokenizer: encoder(),
             freshOptimizer: false,
+            earlier,
           }),
         ];
   const main =
     method.data === "demonstrations"
-      ? demonstrationPhase(method.name, method, { ...setting, budget, tasksPerStep, tokenizer: encoder(), freshOptimizer: true })
+      ? demonstrationPhase(method.name, method, { ...setting, budget, tasksPerStep, tokenizer: encoder(), freshOptimizer: true, earlier })
       : rolloutPhase(method.name, method, {
           ...setting,
           budget,
@@ -169,16 +195,21 @@ function prepared(options: TrainOptions) {
   if (reference !== null) state["reference"] = reference;
 
   const configuration: { readonly [key: string]: Json } = {
-    environment: { name: environment.name, maxActions: environment.maxActions },
+    environment: {
+      name: environment.name,
+      maxActions: environment.maxActions,
+      examples: options.directory === undefined ? [] : exampleTasks(environment),
+    },
     reward: reward === null ? null : { name: reward.name, version: reward.version, parts: reward.parts },
     policy: engine.policy?.config ?? null,
     warmUp:
       warmUp === undefined
         ? null
         : { steps: warmUp.steps, tasksPerStep: warmUp.tasksPerStep ?? tasksPerStep, method: describeMethod(warmUpMethod) },
-    method: describeMethod(method),
+    method: describeMethod(method, describeReference(options.reference)),
     budget: { ...budget },
     tasksPerStep,
+    earlierDemonstrations: earlier,
     curriculum: curriculum.name,
     evaluation: options.evaluation === undefined ? null : { tasks: 500, samples: 16, accept: 1, ...defined(options.evaluation) },
     minimumCoverage,
@@ -186,6 +217,25 @@ function prepared(options: TrainOptions) {
   };
   const lengths: readonly Budget[] = [...(warmUp === undefined ? [] : [{ steps: warmUp.steps }]), budget];
   return { phases: [...warmUpPhases, main], state, watch, reward, reference, configuration, lengths };
+}
+
+/** A few tasks as the environment poses them: they tell a person what it is, and a resumed run that it is still the same. */
+const exampleTasks = (environment: TextEnvironment): readonly string[] =>
+  [0, 1, 2].map((i) => {
+    const { prompt, reference = null } = environment.draw("train", stream(0, "example task", i));
+    return JSON.stringify([prompt, reference]).slice(0, 200);
+  });
+
+function referenceOf(engine: TextEngine, choice: ReferenceChoice = "start"): FrozenReference {
+  if (choice === "start") return frozenReference(engine);
+  if (choice === "base") return baseReference(engine);
+  return givenReference(choice.name, choice.reader);
+}
+
+/** As run.json names it; undefined: as `describeMethod` does. */
+function describeReference(choice: ReferenceChoice = "start"): string | undefined {
+  if (choice === "start") return undefined;
+  return choice === "base" ? "the model under the adapter" : choice.name;
 }
 
 const defined = (object: object): { readonly [key: string]: Json } =>
@@ -278,7 +328,7 @@ function record(folder: RunFolder | null, report: TrainReport, keepRollouts: num
       step: index,
       phase,
       kind: "evaluation",
-      values: evaluationMetrics(evaluation),
+      values: { ...evaluationMetrics(evaluation), ...(rollouts && { trainGap: rollouts.reward.mean - evaluation.reward.estimate }) },
       clock: { seconds: evaluation.seconds },
     });
   for (const { sentence } of report.findings) folder.metrics({ step: index, phase, kind: "note", values: {}, text: sentence });

@@ -184,6 +184,9 @@ describe("mistakes are named", () => {
       .run(1)
       .dispose();
     expect(() => A.values(escaped!)).toThrow(/only be used inside its compiled program/);
+    expect(() => A.compile((x: Arr) => x.add(escaped!)).run(1)).toThrow(/An array of one compiled program cannot be used in another/);
+    expect(() => A.compile(() => escaped!).run()).toThrow(/An array of one compiled program cannot be used in another/);
+    expect(() => A.exp(escaped!)).toThrow(/An array of one compiled program cannot be used in another/);
   });
   test("a mistake leaves the program and its inputs usable", async () => {
     const x = A.upload(ramp([2]));

@@ -1,19 +1,5 @@
-import { spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
-
-/** One process has one device setting, so each of these runs in its own. */
-function run(code: string): { out: string; err: string; status: number | null } {
-  const index = new URL("../../src/arrays/index.ts", import.meta.url).href;
-  const source = `import * as A from ${JSON.stringify(index)};
-    const attempt = async (f) => { try { return await f(); } catch (e) { return e.code + ": " + e.message; } };
-    const print = (x) => console.log(JSON.stringify(x));
-    ${code}`;
-  const { stdout, stderr, status } = spawnSync(process.execPath, ["--input-type=module", "--no-warnings", "--eval", source], {
-    encoding: "utf8",
-    timeout: 60_000,
-  });
-  return { out: stdout.trim(), err: stderr.trim(), status };
-}
+import { node, runCode as run } from "../kit/process.ts";
 
 const work = `
   const square = A.compile((x) => { const y = A.matmul(x, x); return { y, total: A.tanh(y).sum() }; });
@@ -32,22 +18,11 @@ test("two threads give the bits of one thread, and the process ends by itself", 
   expect(others[2]).toBe(lines[2]);
 });
 
-test("reading on the calling thread: the same numbers, and a clear error before the rest is settled", () => {
-  const { out, err, status } = run(`await A.startArrays({ threads: 2 }); ${work}
-    await A.settle([y]);
-    const next = square.run(y);
-    print([...(await next.total.read({ onThisThread: true }))]);
-    const again = square.run(y);
-    print([...(await again.total.read())]);
-    const big = A.upload({ shape: [512, 512], data: new Float32Array(512 * 512).fill(0.01) });
-    const slow = square.run(big), waiting = slow.y.read(), late = square.run(slow.y);
-    await Promise.resolve();
-    print(await attempt(() => late.total.read({ onThisThread: true }).then(() => "read")));
-    await waiting;`);
-  expect([err, status]).toEqual(["", 0]);
-  const [, alone, together, early] = out.split("\n");
-  expect(alone).toBe(together);
-  expect(early).toMatch(/"(usage: read on this thread: .*settle|read)/);
+test("training and sampling on two and three threads give the bits of one", () => {
+  const child = new URL("device-child.ts", import.meta.url).pathname;
+  const [one, ...more] = ["1", "2", "3"].map((threads) => node(child, "wasm", "train", threads));
+  expect(JSON.parse(one!.out)).toHaveProperty("weights");
+  for (const ended of more) expect(ended).toEqual(one);
 });
 
 test("a thread that dies is reported by the next read, which does not hang", () => {
@@ -75,17 +50,6 @@ test("options are checked", () => {
   );
   expect(out).toMatch(/usage: startArrays: device \\"gpu\\" is not known; choose \\"wasm\\" or \\"webgpu\\"/);
   expect(out).toMatch(/threads must be a whole number from 1, not 0.5/);
-});
-
-test("WebGPU without its package: what to install, and wasm still starts afterwards", () => {
-  const { out, status } = run(`let installed = true;
-    try { import.meta.resolve("webgpu", import.meta.url); await import("webgpu"); } catch { installed = false; }
-    print(installed ? "installed" : await attempt(() => A.startArrays({ device: "webgpu" })));
-    if (!installed) { await A.startArrays(); ${work} }`);
-  expect(status).toBe(0);
-  expect(out).toMatch(
-    /^"(missing-dependency: WebGPU under Node needs an optional package: npm install webgpu@0\.6\.2 \(or use device: \\"wasm\\"\)|installed)/,
-  );
 });
 
 test("the host kernel never loads the array library, and compiling says what to call", () => {

@@ -15,7 +15,7 @@ afterAll(() => rmSync(root, { recursive: true }));
 describe("usage", () => {
   test("mistakes end with status 2 and one sentence that says what was probably meant", async () => {
     const cases: readonly (readonly [string[], RegExp])[] = [
-      [["trian"], /^guerdon: unknown command 'trian'\. Did you mean train\? See `guerdon --help`\.\n$/],
+      [["trian"], /^guerdon: unknown command 'trian'\. Did you mean train\? See `\.\/guerdon --help`\.\n$/],
       [["train", "countdown", "--stpes", "3"], /^guerdon: unknown option '--stpes'\. Did you mean --steps\?/],
       [
         ["train", "countdown", "--steps", "many"],
@@ -26,7 +26,7 @@ describe("usage", () => {
       [["runs", "show", "one", "--metric", "rewrad"], /^guerdon: no run has the metric rewrad\. Did you mean reward\? There are: /],
       [
         ["runs", "export", "one", "--to", "cvs", "--out", "x"],
-        /^guerdon: --to cvs: it must be one of csv, parquet, tensorboard\. Did you mean csv\?\n$/,
+        /^guerdon: --to cvs: it must be one of csv, parquet, tensorboard, model\. Did you mean csv\?\n$/,
       ],
     ];
     for (const [words, sentence] of cases) {
@@ -48,7 +48,7 @@ describe("usage", () => {
     expect(status).toBe(0);
     const commands = [...out.matchAll(/^  ([a-z]+) .*\[|^  (runs|doctor|init|bench) /gm)].map((match) => match[1] ?? match[2]!);
     expect(commands).toEqual(expect.arrayContaining(["train", "resume", "eval", "sample", "runs", "init", "doctor", "bench"]));
-    expect([...out.matchAll(/^  \$ guerdon (\w+)/gm)].map((match) => match[1])).toSatisfy((names: string[]) =>
+    expect([...out.matchAll(/^  \$ \.\/guerdon (\w+)/gm)].map((match) => match[1])).toSatisfy((names: string[]) =>
       names.every((name) => commands.includes(name)),
     );
   });

@@ -138,9 +138,9 @@ test("every command has examples in its help, and they are command lines that it
     if (command.commands.length > 0 && command !== program) continue; // `runs` alone only lists its commands
     const before = help.length;
     command.configureOutput({ writeOut: (text) => void (help += text) }).outputHelp();
-    expect(help.slice(before), command.name()).toContain("$ guerdon ");
+    expect(help.slice(before), command.name()).toContain("$ ./guerdon ");
   }
-  const lines = [...help.matchAll(/^ {2}\$ guerdon (.+)$/gm)].map((match) => match[1]!);
+  const lines = [...help.matchAll(/^ {2}\$ \.\/guerdon (.+?)(?: > \S+)?$/gm)].map((match) => match[1]!);
   for (const line of lines)
     await program.parseAsync(
       [...line.matchAll(/'([^']*)'|(\S+)/g)].map((word) => word[1] ?? word[2]!),

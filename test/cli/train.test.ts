@@ -107,11 +107,55 @@ describe("train", () => {
     expect(stopped.said).toMatch(/Stopped and saved\. Go on with: \S+ resume runs\/stopped\n$/);
     const steps = metrics("runs/stopped/grpo").length;
     expect(steps).toBeGreaterThan(0);
-    const resumed = await guerdon(["resume", "runs/stopped", "--json"], root);
+    // The configuration file is found from anywhere.
+    mkdirSync(join(root, "elsewhere"));
+    const resumed = await guerdon(["resume", "../runs/stopped", "--json"], join(root, "elsewhere"));
     expect(resumed.status, resumed.said).toBe(0);
     expect(metrics("runs/stopped/grpo")).toEqual(metrics("runs/tiny-0/grpo"));
     const whole = await guerdon(["train", "tiny.ts", "--json"], root);
     expect(withoutSeconds((JSON.parse(resumed.out) as Trained).result)).toEqual(withoutSeconds((JSON.parse(whole.out) as Trained).result));
+  });
+
+  test("Ctrl-C in a comparison says how to go on with the comparison, on as many threads", async () => {
+    let sent = false;
+    const stopped = await guerdon(["train", "tiny.ts", "--seed", "5", "--compare"], root, (child, said) => {
+      if (!sent && said.includes("warm-up 1/")) sent = child.kill("SIGINT");
+    });
+    expect(stopped.said).toMatch(/Go on with: \S+ resume runs\/tiny-5 --compare\n$/);
+    expect(stopped.status).toBe(130);
+    const resumed = await guerdon(["resume", "runs/tiny-5", "--compare", "--json"], root);
+    expect((JSON.parse(resumed.out) as Trained).methods?.map(({ id }) => id)).toEqual(["grpo", "control"]);
+    const other = await guerdon(["resume", "runs/tiny-5", "--threads", "2"], root);
+    expect(other.said).toMatch(/guerdon: runs\/tiny-5\/grpo was trained on 1 thread, .* say --threads 1\n$/);
+    expect(other.status).toBe(2);
+  });
+
+  test("a configuration file that is gone, and a reward that throws, are named", async () => {
+    writeFileSync(join(root, "gone.ts"), tiny.replace('name: "tiny"', 'name: "gone"'));
+    await guerdon(["train", "gone.ts", "--steps", "1"], root);
+    rmSync(join(root, "gone.ts"));
+    const { status, said } = await guerdon(["resume", "runs/gone-0"], root);
+    expect(said).toMatch(/^guerdon: runs\/gone-0\/grpo was started from the configuration file gone\.ts, which is not there any more/);
+    expect(status).toBe(2);
+    writeFileSync(join(root, "broken.ts"), tiny.replace('name: "tiny"', 'name: "broken"').replace("text.split", "text.spilt"));
+    const broken = await guerdon(["train", "broken.ts"], root);
+    expect(broken.said).toMatch(/guerdon: The evaluation could not be scored: .* The first error: .*spilt is not a function/);
+    expect(broken.status).toBe(1);
+  });
+
+  test("a reward that changed since the run began is pointed out; other tasks are another run", async () => {
+    writeFileSync(join(root, "worth.ts"), `export const half = 0.5;\n`);
+    const mine = tiny.replace('name: "tiny"', 'name: "mine"').replace(".length / 3", ".length * half");
+    writeFileSync(join(root, "mine.ts"), `import { half } from "./worth.ts";${mine}`);
+    const first = await guerdon(["train", "mine.ts", "--steps", "1"], root);
+    expect(first.said).not.toContain("changed after");
+    writeFileSync(join(root, "worth.ts"), `export const half = 0.1;\n`);
+    const again = await guerdon(["train", "mine.ts", "--steps", "1"], root);
+    expect(again.said).toMatch(/! worth\.ts changed after this run had begun, .* or remove runs\/mine-0\n/);
+    writeFileSync(join(root, "mine.ts"), `import { half } from "./worth.ts";${mine.replace("highest: 9", "highest: 8")}`);
+    const other = await guerdon(["train", "mine.ts", "--steps", "1"], root);
+    expect(other.said).toMatch(/guerdon: runs\/mine-0\/warm-up holds a run with other settings \(environment\.examples\.\d: /);
+    expect(other.status).toBe(2);
   });
 
   test("--dry-run prints every resolved setting and makes nothing", async () => {
@@ -165,6 +209,20 @@ describe("eval and sample", () => {
     expect(text.status).toBe(1);
     expect(text.said).toMatch(/pass@1 0\.\d+ is below 1\n$/);
     expect(text.out).toMatch(/^share of 5 held-out tasks +value +95 % interval/);
+  });
+
+  test("eval measures on every row of a file, whose columns are recognised or said", async () => {
+    const row = (first: number) => ({ prompt: `${first} 2 :`, answer: "2 4", solution: `2 ${first}` });
+    writeFileSync(join(root, "rows.jsonl"), [4, 5, 6, 7].map((first) => `${JSON.stringify(row(first))}\n`).join(""));
+    const unclear = await guerdon(["eval", "runs/tiny-0", "rows.jsonl"], root);
+    expect(unclear.said).toMatch(/could be "answer" or "solution"\. .* --columns reference=solution\.\n$/);
+    expect(unclear.status).toBe(2);
+    const { status, out, said } = await guerdon(["eval", "runs/tiny-0", "rows.jsonl", "--columns", "reference=solution"], root);
+    expect(status, said).toBe(0);
+    expect(said).toContain("on 4 tasks of rows");
+    expect(said).toContain("reference <- solution\n");
+    expect(out).toMatch(/^share of 4 tasks +value/);
+    expect((await guerdon(["eval", "runs/tiny-0", "rows.jsonl", "--columns", "answer"], root)).status).toBe(2);
   });
 
   test("sample answers held-out tasks, a prompt, and a file of prompts", async () => {
@@ -221,6 +279,16 @@ export default defineJob({
   expect((JSON.parse(again.out) as Trained).result).toEqual((JSON.parse(out) as Trained).result);
   expect((await guerdon(["sample", "runs/tune-0", "seven"], root)).out).toMatch(/^seven {2}/);
   expect((await guerdon(["sample", "llama", "seven", "--max-tokens", "3"], root)).out).toMatch(/^seven {2}/);
+  // What was trained is a model of its own: the adapter is merged, the tokenizer comes along.
+  const exported = await guerdon(["runs", "export", "runs/tune-0", "--to", "model", "--out", "tuned"], root);
+  expect(exported.status, exported.said).toBe(0);
+  const greedy = async (from: string) => {
+    const { out: answers } = await guerdon(["sample", from, "seven", "--temperature", "0", "--max-tokens", "6", "--json"], root);
+    return (JSON.parse(answers) as { samples: { completion: string; logProbability: number }[] }).samples[0]!;
+  };
+  const [model, run] = [await greedy("tuned"), await greedy("runs/tune-0")];
+  expect(model.completion).toBe(run.completion);
+  expect(model.logProbability).toBeCloseTo(run.logProbability, 3);
   expect((await guerdon(["eval", "llama"], root)).said).toMatch(/^guerdon: llama is a model's folder: say on what to measure it/);
 });
 
@@ -233,6 +301,13 @@ test("init writes a reward whose test passes and a configuration that trains; it
     encoding: "utf8",
   });
   expect(tested.status, tested.stdout + tested.stderr).toBe(0);
+  // The test guards the reward: one that prefers wrong answers fails it.
+  const reward = readFileSync(join(root, "mine", "reward.ts"), "utf8");
+  for (const weights of ["{ right: -1, placed: 0.2 }", "{ placed: 2 }"]) {
+    writeFileSync(join(root, "mine", "reward.ts"), reward.replace("{ placed: 0.2 }", weights));
+    expect(spawnSync(process.execPath, ["--conditions=guerdon-source", "--test", "mine/reward.test.ts"], { cwd: root }).status).toBe(1);
+  }
+  writeFileSync(join(root, "mine", "reward.ts"), reward);
   const dry = await guerdon(["train", "mine/train.config.ts", "--dry-run", "--json"], root);
   expect(JSON.parse(dry.out)).toMatchObject({ name: "my-first-run", training: { method: { name: "GRPO" } } });
   writeFileSync(join(root, "mine", "reward.ts"), "mine");

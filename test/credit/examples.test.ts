@@ -237,5 +237,17 @@ describe("reshaping", () => {
     const dealt = minibatches(sets, 2, stream(2, "parts"));
     expect(dealt.flatMap(found).map(String).toSorted()).toEqual(found(sets).map(String).toSorted());
     expect(() => minibatches(whole, 8, stream(1))).toThrow(/8 parts of 7 rows/);
+
+    // Member and set columns stay with their sets: the best of each list is the one whose score is highest.
+    const ranked = lists(scored(Array.from({ length: 9 }, (_, i) => ({ reward: (i * 7) % 9, group: Math.floor(i / 3) }))))!;
+    for (const part of minibatches(ranked, 3, stream(4, "parts"))) {
+      const { members, member, size } = part.sets!;
+      expect([members.length, size]).toEqual([3, 3]);
+      members.forEach((row, k) => {
+        const table = part.rows[row]!.actions[0]! / 10;
+        expect(member["score"]![k]).toBe((table * 7) % 9);
+        expect(member["rank"]![k]).toBe(k);
+      });
+    }
   });
 });

@@ -253,6 +253,53 @@ export function engineContract<X>(
         expect(moved.filter((d) => d > 1e-6 && d < 0.0099).length).toBeLessThan(0.05 * moved.length);
       }));
 
+    it("clips the gradient to a norm, and reports it as it was", () =>
+      using(async (subject) => {
+        const { engine } = subject;
+        const rows = subject.rows(4, 20);
+        const saved = await engine.snapshot();
+        // With so large an epsilon Adam's step is the gradient, times the learning rate over epsilon.
+        const plain: UpdateOptions = { learningRate: 1e5, beta1: 0, beta2: 0, epsilon: 1e6 };
+        const moved = async (o: UpdateOptions) => {
+          await engine.restore(saved);
+          const before = data(await subject.weights());
+          await engine.backward(rows, ones(subject, rows));
+          const { gradientNorm } = await engine.update(o);
+          const after = data(await subject.weights());
+          return { gradientNorm, by: Object.entries(after).flatMap(([key, x]) => Array.from(x, (v, i) => v - before[key]![i]!)) };
+        };
+        const free = await moved(plain);
+        expect(Math.hypot(...free.by) / (0.1 * free.gradientNorm)).toBeCloseTo(1, 3);
+        const clipped = await moved({ ...plain, clipNorm: free.gradientNorm / 4 });
+        expect(clipped.gradientNorm).toBe(free.gradientNorm);
+        expect(distance({ x: clipped.by.map((d) => 4 * d) }, { x: free.by })).toBeLessThan(1e-3);
+        const wide = await moved({ ...plain, clipNorm: 2 * free.gradientNorm });
+        expect(distance({ x: wide.by }, { x: free.by })).toBeLessThan(1e-6);
+      }));
+
+    it("refuses an update whose numbers would spoil the weights; the gradient still waits", () =>
+      using(async (subject) => {
+        const { engine } = subject;
+        const before = data(await subject.weights());
+        const rows = subject.rows(2, 21);
+        await engine.backward(rows, ones(subject, rows));
+        for (const bad of [
+          { learningRate: NaN },
+          { learningRate: -1 },
+          { beta1: 1 },
+          { beta2: -0.1 },
+          { epsilon: 0 },
+          { clipNorm: 0 },
+          { weightDecay: Infinity },
+        ])
+          await expect(engine.update({ ...options, ...bad })).rejects.toMatchObject({
+            code: "usage",
+            message: expect.stringContaining(Object.keys(bad)[0]!) as string,
+          });
+        expect(data(await subject.weights())).toEqual(before);
+        await engine.update(options);
+      }));
+
     it("refuses a gradient that is not finite: nothing changes and the next step is clean", () =>
       using(async (subject) => {
         const { engine } = subject;

@@ -130,7 +130,7 @@ describe("host engine", () => {
     });
     const row = { states: Int32Array.of(0), actions: Int32Array.of(1) };
     await engine.backward([row], { logProbs: [Float32Array.of(-1)] });
-    await engine.update({ learningRate: 0.5, beta1: 0, beta2: 0, epsilon: 0 });
+    await engine.update({ learningRate: 0.5, beta1: 0, beta2: 0, epsilon: 1 });
     // gradient = -(one-hot - 1/2), times -0.5; the second weight is held at 0.2.
     expect([...engine.weights]).toEqual([-0.25, 0.2]);
   });

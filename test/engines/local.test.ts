@@ -1,10 +1,11 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { concat } from "../../src/arrays/index.ts";
-import { localEngine } from "../../src/engines/index.ts";
-import { chunks, mostRows, paddedLength } from "../../src/engines/chunks.ts";
+import { localEngine, localReader } from "../../src/engines/index.ts";
+import { chunks, mostRows } from "../../src/engines/chunks.ts";
 import { mlp } from "../../src/policies/mlp.ts";
 import type { MlpConfig } from "../../src/policies/mlp.ts";
 import type { ControlSequence, Policy, TextSequence } from "../../src/policies/policy.ts";
+import { paddedLength } from "../../src/policies/shapes.ts";
 import { symbolTokenizer } from "../../src/policies/tokenizer.ts";
 import { transformer } from "../../src/policies/transformer.ts";
 import { below, normal, stream } from "../../src/statistics/stream.ts";
@@ -198,6 +199,11 @@ describe("local engine", () => {
       const reader = await engine.freeze();
       await reader.forward(rows);
       reader.dispose!();
+      const base = await engine.base!();
+      await base.forward(rows);
+      await base.features(rows);
+      base.dispose();
+      await engine.features(rows);
       await engine.restore(await engine.snapshot());
       await engine.resetOptimizer();
       await engine.backward(rows, bad);
@@ -210,6 +216,79 @@ describe("local engine", () => {
       await expect(engine.forward([...rows, { prompt: new Int32Array(0), actions: Int32Array.of(1) }])).rejects.toThrow(/prompt/);
     });
     engine.dispose();
+  });
+
+  it("reads the model under an adapter, which updates do not change", async () => {
+    const policy = keep(decoder(true));
+    const plain = keep(decoder(false));
+    const all = policy.init(5);
+    const frozen = Object.fromEntries(Object.entries(all).filter(([name]) => !policy.trainable(name)));
+    const parameters = Object.fromEntries(
+      Object.entries(all).map(([name, t]) => [
+        name,
+        { ...t, data: policy.trainable(name) ? t.data.map((x, i) => x + Math.sin(i)) : t.data },
+      ]),
+    );
+    const engine = await localEngine({ policy, seed: 0, parameters });
+    const model = await localEngine({ policy: plain, seed: 0, parameters: { ...plain.init(0), ...frozen } });
+    const rows = textRows(5, 6);
+    const base = await engine.base!();
+    expect(base.outputs).toEqual(["logProbs", "entropy"]);
+    const names = ["logProbs", "entropy"];
+    const before = await base.forward(rows, names);
+    expect(before).toEqual(await model.forward(rows, names));
+    expect(before).not.toEqual(await engine.forward(rows, names));
+    expect(await base.features(rows)).toEqual(await model.features(rows));
+    await engine.backward(rows, { logProbs: rows.map((row) => new Float32Array(row.actions.length).fill(0.1)) });
+    await engine.update({ learningRate: 0.1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8 });
+    engine.dispose();
+    expect(await base.forward(rows, names)).toEqual(before);
+    await expect(base.forward(rows, ["value"])).rejects.toThrow(/no output "value"/);
+    base.dispose();
+    await expect(base.forward(rows)).rejects.toThrow(/disposed/);
+    expect("base" in model).toBe(false);
+    model.dispose();
+  });
+
+  it("reads a model that is not trained", async () => {
+    const policy = keep(decoder(false));
+    const parameters = policy.init(9);
+    const rows = textRows(6, 7);
+    await expectNoLeak(async () => {
+      const reader = await localReader({ policy, parameters }, { cells: 64 });
+      expect(reader.outputs).toEqual(policy.outputs);
+      const engine = await localEngine({ policy, seed: 9, cells: 64 });
+      expect(await reader.forward(rows, ["logProbs", "value"])).toEqual(await engine.forward(rows, ["logProbs", "value"]));
+      engine.dispose();
+      await expect(reader.forward(rows, ["reward"])).rejects.toThrow(/no output "reward"/);
+      reader.dispose();
+      reader.dispose();
+      await expect(reader.forward(rows)).rejects.toThrow(/disposed/);
+    });
+  });
+
+  it("gives one vector a row, whatever the chunks: the final hidden state that the score head reads at the row's end", async () => {
+    const policy = keep(decoder(false));
+    const parameters = policy.init(7);
+    parameters["score.weight"]!.data.forEach((_, i, head) => (head[i] = Math.cos(i)));
+    const rows = textRows(11, 8);
+    const [whole, cut] = await Promise.all([6144, 64].map((cells) => localEngine({ policy, seed: 7, parameters, cells })));
+    const features = await whole!.features(rows);
+    expect(features.map((vector) => vector.length)).toEqual(rows.map(() => 16));
+    const { score } = await whole!.forward(rows, ["score"]);
+    features.forEach((vector, i) => expect(vector.reduce((sum, x, k) => sum + x * Math.cos(k), 0)).toBeCloseTo(score![i]!.at(-1)!, 5));
+    (await cut!.features(rows)).forEach((vector, i) => vector.forEach((x, k) => expect(x).toBeCloseTo(features[i]![k]!, 5)));
+    expect(await whole!.features([])).toEqual([]);
+    const frozen = await cut!.freeze();
+    expect((await frozen.features(rows)).length).toBe(11);
+    for (const one of [frozen, whole!, cut!]) one.dispose();
+
+    const control = await localEngine({
+      policy: keep(mlp({ observations: 1, actions: { kind: "categorical", count: 2 }, hidden: [2] })),
+      seed: 0,
+    });
+    await expect(control.features([])).rejects.toMatchObject({ code: "unsupported" });
+    control.dispose();
   });
 
   it("refuses a snapshot of an adapter that was trained on other frozen weights", async () => {

@@ -152,6 +152,52 @@ test("whitespace does not matter, and no string makes the check throw", () => {
   expect(() => check("1", "nonsense")).toThrow(/reference is \{ numbers, target \}/);
 });
 
+test("look-alikes do not pass, and a million characters are refused at once", () => {
+  const reference = { numbers: [7, 2, 9], target: 14 };
+  expect(check("7-2=5,5+9=14", reference)).toBe(true);
+  const alike = [
+    "+7 - 2 = 5",
+    "07 - 2 = 5",
+    "7 \u2212 2 = 5",
+    "\uff17 - 2 = 5",
+    "\u0667 - 2 = 5",
+    "7 - 2 = 5.0",
+    "7 - 2 = 5 = 5",
+    "7 - 2 = 5 ,",
+  ];
+  for (const first of alike) expect(check(`${first} , 5 + 9 = 14`, reference), first).toBe(false);
+  const million = 1e6;
+  const start = performance.now();
+  const long = [
+    "1".repeat(million),
+    ",".repeat(million),
+    `7${" ".repeat(million)}x , 5 + 9 = 14`,
+    `7 - 2 = 5${" ".repeat(million)}x, 5 + 9 = 14`,
+  ];
+  for (const text of long) expect(check(text, reference)).toBe(false);
+  expect(performance.now() - start).toBeLessThan(1000);
+});
+
+test("each way to win is demonstrated as often as any other, and five numbers are no burden", () => {
+  const task = { id: "t", prompt: "1 5 5 = 9 :", reference: { numbers: [1, 5, 5], target: 9 } };
+  const seen = new Map<string, number>();
+  for (let seed = 0; seed < 4000; seed++) {
+    const answer = demonstrate(task, stream(seed, "way"));
+    seen.set(answer, (seen.get(answer) ?? 0) + 1);
+  }
+  // By hand: (5 + 5) - 1 in two orders, and 5 + (5 - 1) or (5 - 1) + 5 for either five.
+  expect([...seen.keys()].toSorted()).toEqual(["5 + 5 = 10 , 10 - 1 = 9", "5 - 1 = 4 , 4 + 5 = 9", "5 - 1 = 4 , 5 + 4 = 9"]);
+  for (const count of seen.values()) expect(Math.abs(count - 4000 / 3)).toBeLessThan(130);
+
+  const large = countdown({ count: 5, operations: ["+", "-", "*", "/"] }) as Required<typeof environment>;
+  const start = performance.now();
+  for (let seed = 0; seed < 20; seed++) {
+    const drawn = large.draw("train", stream(seed));
+    expect(large.check(large.demonstrate(drawn, stream(seed)), drawn.reference)).toBe(true);
+  }
+  expect(performance.now() - start).toBeLessThan(2000);
+});
+
 test("options that cannot work are refused at once", () => {
   expect(() => countdown({ count: 2, highest: 1 })).toThrow(/1 tasks in all and none of them is held out/);
   expect(() => countdown({ count: 1 })).toThrow(/count must be 2 to 5/);

@@ -122,3 +122,12 @@ test("what is missing or contradictory is named with file and line", async () =>
   );
   expect(unclear.recognised).toMatch(/^reference <- solution/);
 });
+
+test("a reference that no text can equal needs a check", () => {
+  const rows = [
+    { prompt: "a", reference: { x: 1 } },
+    { prompt: "b", reference: [1] },
+  ];
+  expect(() => prompts(rows)).toThrow(/row 1: the reference "reference" is \{"x":1\}, and no text equals that/);
+  expect(prompts(rows, { check: (text, reference) => text === JSON.stringify(reference) }).check?.("[1]", [1])).toBe(true);
+});

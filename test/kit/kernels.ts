@@ -1,4 +1,4 @@
-import { compile, host, startArrays, valueAndGradient, values, type Arr, type Arrays } from "../../src/arrays/index.ts";
+import { arraysDevice, compile, host, startArrays, valueAndGradient, values, type Arr, type Arrays } from "../../src/arrays/index.ts";
 
 /** Inputs of a test: numbers with a shape. `whole: true` marks indices, which have no gradient. */
 export interface Input {
@@ -50,9 +50,9 @@ export function onHost(f: (inputs: Arrays) => Arr, inputs: TestInputs): Outcome 
   };
 }
 
-/** The same in a compiled program. */
+/** The same in a compiled program, on the device that arrays run on already, or else on wasm. */
 export async function onDevice(f: (inputs: Arrays) => Arr, inputs: TestInputs): Promise<Outcome> {
-  await startArrays();
+  await startArrays(arraysDevice() ?? {});
   const program = compile((floats: Arrays, wholes: Arrays) => {
     const { aux, gradient } = valueAndGradient(differentiable(f, wholes), floats);
     return { y: aux.y, gradient };

@@ -88,9 +88,8 @@ describe("what an objective needs and does not get", () => {
     );
     expect(thrown(() => gradientOf(sft(tokenMeans), ragged({ mask, weight: [0, 0] }), given))).toMatch(/nothing to learn from/);
     expect(thrown(() => gradientOf(sft(tokenMeans), ragged({ mask: [] }), { logProbs: [] }))).toMatch(/nothing to learn from/);
-    expect(thrown(() => gradientOf(sft(tokenMeans), { ...ragged({ mask }), weight: new Float32Array(1) }, given))).toMatch(
-      /inconsistent: 2 rows/,
-    );
+    for (const change of [{ weight: new Float32Array(1) }, { mask: new Float32Array(2) }, { offsets: Int32Array.of(0, 3) }])
+      expect(thrown(() => gradientOf(sft(tokenMeans), { ...ragged({ mask }), ...change }, given))).toMatch(/inconsistent: 2 rows/);
   });
 });
 

@@ -186,6 +186,11 @@ describe("distance from the reference, entropy, imitation, values", () => {
     expect(held.loss).toBeCloseTo((0.09 + 0.16) / 4, 7);
     expect(rounded(held.gradients["value"]![0]!, 6)).toEqual([0, 0.2]);
     expect(held.metrics["clipped"]).toBe(0.5);
+    // Further from the return than it would be if held: then the free error counts, 0.7^2 against 0.3^2.
+    const away = gradientOf(valueLoss({ clip: 0.2, ...tokenMeans }), examples, outputs({ value: [[0.3, 0.7]] }));
+    const further = gradientOf(valueLoss({ clip: 0.2, ...tokenMeans }), examples, outputs({ value: [[-0.5, 0.9]] }));
+    expect(away.loss).toBeCloseTo((0.49 + 0.49) / 4, 7);
+    expect(further.loss).toBeCloseTo((2.25 + 0.81) / 4, 7);
   });
 });
 

@@ -8,6 +8,7 @@ import { formatSafetensors, host, parseSafetensors, values } from "../../src/arr
 import type { Arrays } from "../../src/arrays/index.ts";
 import { writeAdapter } from "../../src/policies/adapter-files.ts";
 import { readModel, writeModel } from "../../src/policies/model-files.ts";
+import { readTokenizer } from "../../src/policies/tokenizer-files.ts";
 import { symbolTokenizer } from "../../src/policies/tokenizer.ts";
 import { transformer } from "../../src/policies/transformer.ts";
 import type { TransformerPolicy } from "../../src/policies/transformer.ts";
@@ -85,6 +86,15 @@ describe("written models", () => {
     expect(await json(to, "generation_config.json")).toEqual(await json(from, "generation_config.json"));
     await edit(from, "config.json", { rms_norm_eps: 1e-5 });
     await expect(writeModel(to, policy, parameters, { like: from })).rejects.toThrow(/config\.json differs from this one in epsilon/);
+  });
+
+  test("all ids that end an answer are written, and read again", async () => {
+    const { policy, parameters } = await readModel(golden("llama"), { tokenizer: { ...tokenizer, stops: [7, 9] } });
+    const folder = fresh();
+    await writeModel(folder, policy, parameters);
+    for (const name of ["config.json", "generation_config.json"]) expect((await json(folder, name))["eos_token_id"]).toEqual([2, 7, 9]);
+    for (const name of ["tokenizer.json", "tokenizer_config.json"]) await cp(join(golden("tokenizer"), name), join(folder, name));
+    expect(await readTokenizer(folder)).toMatchObject({ end: 1, stops: [2, 7, 9] });
   });
 
   test("into the folder that it was read from: new weights come first, before the parts that lie there still", async () => {

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readTokenizer } from "../../src/policies/tokenizer-files.ts";
+import { endings } from "../../src/policies/tokenizer.ts";
 import type { Tokenizer } from "../../src/policies/tokenizer.ts";
 
 const golden = join(import.meta.dirname, "../golden/tokenizer");
@@ -50,11 +51,18 @@ describe("files that are not right", async () => {
       /tokenizer_config\.json: eos_token is "<stop>", which tokenizer\.json does not have/,
     );
   });
-  test("without eos_token the end comes from generation_config.json, then from nowhere", async () => {
+  test("without eos_token the end comes from generation_config.json, then from nowhere; further ends are stops", async () => {
     await write("tokenizer.json", await readFile(join(golden, "tokenizer.json"), "utf8"));
     await write("tokenizer_config.json", "{}");
     expect((await readTokenizer(folder)).end).toBe(null);
     await write("generation_config.json", `{ "eos_token_id": [2, 1] }`);
-    expect((await readTokenizer(folder)).end).toBe(2);
+    expect(await readTokenizer(folder)).toMatchObject({ end: 2, stops: [1] });
+    // As of chat models: the tokenizer names the end of a turn, the model also ends at that of a document.
+    await write("tokenizer_config.json", `{ "eos_token": "<|im_end|>" }`);
+    const chat = await readTokenizer(folder);
+    expect(chat).toMatchObject({ end: 2, stops: [1] });
+    expect(endings(chat, [7, 1])).toEqual([2, 1, 7]);
+    await write("generation_config.json", `{ "eos_token_id": 2 }`);
+    expect((await readTokenizer(folder)).stops).toBeUndefined();
   });
 });

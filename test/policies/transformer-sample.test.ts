@@ -92,6 +92,37 @@ describe.each(Object.entries(families))("%s", (_, tiny) => {
   });
 });
 
+test.each(Object.entries(families))("rows that have ended leave the batch, and the others go on as they were: %s", async (_, tiny) => {
+  const config = { ...tiny, context: 120, width: 16, hidden: 24, vocabulary: 13, valueHead: true };
+  const { policy, parameters } = model(config, 0, 0.2);
+  const lengths = Array.from({ length: 40 }, (__, i) => [3, 14, 17, 30, 35, 50, 70][i % 7]!);
+  /** Small numbers draw token 0, the end: each answer gets the length that it is meant to have. */
+  const requests = () =>
+    lengths.map((length, i) => {
+      const asked = request(["1 2 3", "4", "5 6 7 8 9 10 11 12 1"][i % 3]!, i);
+      let drawn = 0;
+      return { ...asked, rng: () => (++drawn === length ? 0 : 0.5 + 0.5 * asked.rng()) };
+    });
+  const options: SampleOptions = { maxActions: 80, record: ["entropy", "value"] };
+  const sampled = await policy.sample(parameters, requests(), options);
+  expect(sampled.map(({ row }) => row.actions.length)).toEqual(lengths);
+  const outputs = await forward(
+    policy,
+    parameters,
+    sampled.map((s) => s.row),
+    ["logProbs", "entropy", "value"],
+  );
+  sampled.forEach((s, n) => {
+    for (const [name, mine] of Object.entries({ logProbs: s.logProbs, ...s.recorded }))
+      mine.forEach((x, j) => expect(Math.abs(x - outputs[name]![n]![j]!)).toBeLessThan(1e-5));
+  });
+  for (const i of [6, 13, 39]) expect((await policy.sample(parameters, [requests()[i]!], options))[0]!.row).toEqual(sampled[i]!.row);
+  await expectNoLeak(() => policy.sample(parameters, requests(), options), 2, 1);
+  // Shapes of 64, 32, 16 and 8 rows, and of the 8 that one request takes.
+  expect(policy.sampleShapes()).toBe(15);
+  policy.dispose();
+});
+
 const small: TransformerConfig = { ...families["layer norm, learned positions, GELU"]!, context: 24, vocabulary: 6 };
 
 test("the same streams give the same answers, other streams others", async () => {
@@ -131,6 +162,9 @@ test("a row stops at the tokenizer's end, at a further stop token, at its length
     else expect(tokens.length).toBe(8);
     expect(completion).toBe((stop === "stop" ? tokens.slice(0, -1) : tokens).join(" "));
   }
+  const two = transformer(small, { tokenizer: { ...numbers(6, 5), stops: [4] } });
+  const again = Array.from({ length: 40 }, (_, i) => request("1 2", i));
+  expect(await two.sample(parameters, again, { maxActions: 8 })).toEqual(sampled);
   const { policy: endless, parameters: same } = model(small);
   const long = Array.from({ length: 21 }, () => 1).join(" ");
   const [cut, free] = await endless.sample(same, [request(long, 0), request("1", 1)], { maxActions: 10 });
@@ -138,6 +172,49 @@ test("a row stops at the tokenizer's end, at a further stop token, at its length
   expect(free!.row.actions.length).toBe(10);
   const full = Array.from({ length: 24 }, () => 1).join(" ");
   await expect(endless.sample(same, [request(full, 0)], { maxActions: 1 })).rejects.toThrow("no room for an answer");
+});
+
+test("top-k and top-p bound what is drawn at every token, and the log-probabilities are of what is kept", async () => {
+  const { policy, parameters } = model(small);
+  const requests = () => Array.from({ length: 60 }, (_, i) => request("1 2", i));
+  for (const choice of [{ topK: 2 }, { topP: 0.6 }]) {
+    const sampled = await policy.sample(parameters, requests(), { maxActions: 4, ...choice });
+    const prefixes = new Map<string, Map<number, number>>();
+    sampled.forEach(({ row, logProbs }) =>
+      row.actions.forEach((token, j) => {
+        const prefix = row.actions.slice(0, j).join(" ");
+        if (!prefixes.has(prefix)) prefixes.set(prefix, new Map());
+        prefixes.get(prefix)!.set(token, Math.exp(logProbs[j]!));
+      }),
+    );
+    const first = [...prefixes.get("")!.values()];
+    expect(first.reduce((sum, p) => sum + p, 0)).toBeCloseTo(1, 5);
+    for (const seen of prefixes.values()) {
+      expect([...seen.values()].reduce((sum, p) => sum + p, 0)).toBeLessThan(1 + 1e-5);
+      if ("topK" in choice) expect(seen.size).toBeLessThanOrEqual(2);
+    }
+    const free = new Set((await policy.sample(parameters, requests(), { maxActions: 1 })).map(({ row }) => row.actions[0]));
+    expect(first.length).toBeLessThan(free.size);
+  }
+});
+
+test("more requests than fit into memory are drawn in several batches, each answer as it would be alone", async () => {
+  const { policy, parameters } = model({ ...small, width: 16, heads: 8, context: 1200 });
+  const prompt = Array.from({ length: 1000 }, (_, i) => i % 6).join(" ");
+  const order: number[] = [];
+  const requests = () =>
+    Array.from({ length: 10 }, (_, i) => {
+      const asked = request(i % 5 === 4 ? "1 2" : prompt, i);
+      return { ...asked, rng: () => (order.push(i), asked.rng()) };
+    });
+  const sampled = await policy.sample(parameters, requests(), { maxActions: 3 });
+  // The attention of a prompt of 1024 slots with 8 heads allows four rows; short prompts come first.
+  expect(order.filter((_, k) => [0, 12, 24].includes(k))).toEqual([4, 2, 7]);
+  expect(order.slice(0, 12)).toEqual([4, 9, 0, 1, 4, 9, 0, 1, 4, 9, 0, 1]);
+  expect(order.slice(24)).toEqual([7, 8, 7, 8, 7, 8]);
+  for (const i of [0, 4, 8, 9])
+    expect((await policy.sample(parameters, [requests()[i]!], { maxActions: 3 }))[0]!.row).toEqual(sampled[i]!.row);
+  policy.dispose();
 });
 
 test("a continued row keeps its earlier actions and is the forward pass of the whole row", async () => {

@@ -154,6 +154,11 @@ test("the main job's model has 163,584 weights, initialised as calibrated", () =
   expect(new Set(parameters["model.norm.bias"]!.data)).toEqual(new Set([0]));
 });
 
+test("large vocabularies are computed with in smaller pieces", () => {
+  const cells = (vocabulary: number) => transformer({ ...mainJob, vocabulary }, { tokenizer: numbers(110) }).comfortableCells;
+  expect([110, 5000, 32_000, 151_936].map(cells)).toEqual([6144, 6144, 1049, 221]);
+});
+
 test("apply and its gradient leak nothing", async () => {
   const policy = transformer({ ...mainJob, layers: 1, valueHead: true }, { tokenizer: numbers(110) });
   const parameters = Object.fromEntries(Object.entries(policy.init(0)).map(([name, tensor]) => [name, upload(tensor)]));

@@ -11,6 +11,11 @@ const tested = reward("tested", { columns: z.object({ tests: z.array(z.string())
 });
 const brief = reward("brief", ({ text }) => text.length < 400);
 const quality = gate(brief, sum({ correct, tested }, { weights: { tested: 0.1 } }));
+interface Question {
+  readonly prompt: string;
+  readonly completion?: string | undefined;
+  reference: string;
+}
 const row = { prompt: "p", completion: "c" };
 
 test("columns, parts and lengths are typed", async () => {
@@ -23,11 +28,21 @@ test("columns, parts and lengths are typed", async () => {
   expectTypeOf((await score(brief, list))[0]).toEqualTypeOf<Score | undefined>();
   // A composed reward needs the columns of all its parts; a default may be left out.
   await score(quality, { ...row, reference: "r", tests: ["t"] });
-  await score(quality, [{ ...row, reference: "r", tests: ["t"], limit: 2, more: true }]);
+  expectTypeOf(await score(correct, { ...row, reference: "r", more: true })).toEqualTypeOf<Score>();
+  const [listed] = await score(quality, [{ ...row, reference: "r", tests: ["t"], limit: 2, more: true }]);
+  expectTypeOf(listed).toEqualTypeOf<Score>();
+  // Rows may be typed by an interface, which has no index signature, and the scores are the caller's own list.
+  const typed: Question[] = [{ ...row, reference: "r" }];
+  expectTypeOf(await score(correct, typed)).toEqualTypeOf<Score[]>();
+  expectTypeOf(await score(correct, typed[0]!)).toEqualTypeOf<Score>();
+  const said = await score(brief, [{ prompt: [{ role: "user", content: "p" }], completion: [{ role: "assistant", content: "c" }] }]);
+  expectTypeOf(said).toEqualTypeOf<[Score]>();
   // @ts-expect-error `tests` is missing
   await score(quality, { ...row, reference: "r" });
   // @ts-expect-error `reference` is misspelt
   await score(correct, [{ ...row, refrence: "r" }]);
+  // @ts-expect-error an interface without the column
+  await score(tested, typed);
   // @ts-expect-error `reference` has the wrong type
   await score(correct, { ...row, reference: 3 });
   // @ts-expect-error no prompt
@@ -49,12 +64,12 @@ test("streams, iterables and files are typed too", async () => {
   async function* rows() {
     yield { ...row, reference: "r" };
   }
-  expectTypeOf(await score(correct, rows())).toEqualTypeOf<readonly Score[]>();
+  expectTypeOf(await score(correct, rows())).toEqualTypeOf<Score[]>();
   for await (const one of score.stream(correct, rows())) expectTypeOf(one).toEqualTypeOf<ScoredRow>();
   // @ts-expect-error `reference` is missing
   score.stream(correct, [row]);
   // @ts-expect-error `reference` is missing
   score.stream(quality, rows());
   const ofFile = () => score(correct, "answers.jsonl");
-  expectTypeOf(ofFile).returns.resolves.toEqualTypeOf<readonly Score[]>();
+  expectTypeOf(ofFile).returns.resolves.toEqualTypeOf<Score[]>();
 });

@@ -232,6 +232,7 @@ test("what cannot work is refused", async () => {
     /"talking" answers back, so rollOut needs the policy's tokenizer/,
   );
   await expect(rollOut(engine, environment, tasks, { groupSize: 0, seed: 1, step: 0 })).rejects.toThrow(/groupSize/);
+  await expect(rollOut(engine, environment, tasks, { groupSize: 1, seed: 1, step: 0, maxTurns: Number.NaN })).rejects.toThrow(/maxTurns/);
   await expect(rollOut(engine, environment, tasks, { groupSize: 1, seed: 1, step: 0, signal: AbortSignal.abort() })).rejects.toMatchObject({
     code: "interrupted",
   });

@@ -288,7 +288,7 @@ describe("two processes", () => {
     const run = createRun(directory, description, options);
     const error = errorOf(() => openRun(directory, options));
     expect(error.code).toBe("io");
-    expect(error.message).toBe(`${directory} is in use by process ${process.pid}`);
+    expect(error.message).toBe(`${directory} is in use by process ${process.pid}: wait until it is done, or stop it first`);
     expect(readRun(directory).state).toBe("running");
     run.close("finished");
 
@@ -306,6 +306,6 @@ describe("two processes", () => {
     writeFileSync(join(directory, "lock.json"), '{"pid":');
     openRun(directory, options).close("finished");
     lock({ pid: 1, host: "another machine" });
-    expect(errorOf(() => openRun(directory, options)).message).toContain("on another machine; if that process is gone, remove");
+    expect(errorOf(() => openRun(directory, options)).message).toContain("on another machine (if that process is gone, remove");
   });
 });

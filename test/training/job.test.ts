@@ -2,12 +2,15 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { CountdownOptions } from "../../src/environments/index.ts";
+import { countdown, type CountdownOptions, type Split } from "../../src/environments/index.ts";
 import { parameterShapes } from "../../src/policies/index.ts";
 import { compareJob, runJob, type JobEvent } from "../../src/training/job.ts";
 import { mainJob, type MainJobFile } from "../../src/training/main-job.ts";
-import { describeMethod } from "../../src/training/methods.ts";
-import { countdownJob, jobs, sortingJob, type Job, type JobOptions } from "../../src/training/recipes.ts";
+import { describeMethod, raft, supervised } from "../../src/training/methods.ts";
+import { countdownJob, defineJob, jobs, sortingJob, type Job, type JobOptions } from "../../src/training/recipes.ts";
+import { readManifest } from "../../src/training/run-folder.ts";
+import { readMetrics } from "../../src/training/runs/read.ts";
+import type { Rng } from "../../src/statistics/stream.ts";
 
 let folder = "";
 beforeAll(() => {
@@ -132,6 +135,51 @@ describe("a job", () => {
   });
 });
 
+test("the supervised control sees other demonstrations than the warm-up", async () => {
+  const job = make({ seed: 10 });
+  const drawn: string[] = [];
+  const environment = {
+    ...job.environment,
+    draw: (split: Split, rng: Rng) => {
+      const task = job.environment.draw(split, rng);
+      if (split === "train") drawn.push(JSON.stringify(task.prompt));
+      return task;
+    },
+  };
+  const directory = join(folder, "fresh");
+  const control = { id: "control", method: supervised(), tasksPerStep: 16 };
+  await played(runJob({ ...job, environment, contender: control }, { directory }));
+  // Each part begins with three example tasks for run.json.
+  const [warmUp, later] = [drawn.slice(3, 3 + 12 * 16), drawn.slice(3 + 12 * 16 + 3)];
+  expect(later).toHaveLength(4 * 16);
+  expect(later).not.toEqual(warmUp.slice(0, later.length));
+  const run = JSON.parse(readFileSync(join(directory, "control", "run.json"), "utf8")) as { configuration: object };
+  expect(run.configuration).toMatchObject({ earlierDemonstrations: 12 });
+});
+
+test("a job measures itself on its way where it is told to", async () => {
+  const directory = join(folder, "every");
+  const { events, result } = await played(runJob(make({ seed: 11, evaluateEvery: 3 }), { directory }));
+  const measured = events.flatMap((e) => (e.kind === "step" && e.report.evaluation !== null ? [[e.id, e.report.index]] : []));
+  expect(measured).toEqual([
+    ["grpo", 3],
+    ["grpo", 4],
+  ]);
+  const evaluations = readMetrics(join(directory, "grpo")).filter((row) => row.kind === "evaluation");
+  expect(evaluations.at(-1)!.values["pass1"]).toBe(result.after.pass1);
+  const { reward } = events.flatMap((e) => (e.kind === "step" && e.id === "grpo" ? [e.report] : [])).at(-1)!;
+  expect(evaluations.at(-1)!.values["trainGap"]).toBeCloseTo(reward!.mean - evaluations.at(-1)!.values["reward"]!, 12);
+});
+
+test("a rival's name is a folder of its own", () => {
+  const environment = countdown();
+  const model = { layers: 1, width: 16, heads: 2 };
+  const define = (name: string) =>
+    defineJob({ name: "j", environment, model, longestPrompt: 6, method: raft(), rivals: { [name]: raft() }, steps: 1 });
+  for (const name of ["raft", "warm-up", "../up", "Big"]) expect(() => define(name)).toThrow(/names its folder/);
+  expect(define("raft-2")({ seed: 1 }).rivals[0]!.id).toBe("raft-2");
+});
+
 test("the results file has the numbers of every seed, and is not written before all are there", async () => {
   const output = join(folder, "results", "main-job.json");
   const { result } = await played(mainJob({ job: make, seeds: [8, 9], directory: join(folder, "main"), output }));
@@ -139,6 +187,9 @@ test("the results file has the numbers of every seed, and is not written before 
   expect(file).toEqual(JSON.parse(JSON.stringify(result)));
   expect(file).toMatchObject({ format: "guerdon-main-job", version: 1, job: "countdown", methods: null, options: { width: 16 } });
   expect(file.seeds.map((s) => s.seed)).toEqual([8, 9]);
+  expect(file.seeds.map((s) => s.started)).toEqual(
+    [8, 9].map((seed) => readManifest(join(folder, "main", `seed-${seed}`, "grpo")).started),
+  );
   for (const seed of file.seeds)
     for (const numbers of [seed.before, seed.after])
       for (const name of ["pass1", "greedy", "pass4", "majority4", "distinct"]) expect(numbers[name]).toSatisfy(Number.isFinite);

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { GuerdonError } from "../../error.ts";
 import { countdownJob } from "../../training/index.ts";
 import { chanceOf } from "../../training/job.ts";
 import { mainJob, type MainJobEvent, type MainJobFile } from "../../training/main-job.ts";
@@ -16,33 +17,46 @@ export async function benchMainJob(screen: Screen, { seeds = 3, first = 100, thr
   const job = countdownJob({ seed: first });
   const directory = join("runs", "main-job");
   const chance = chanceOf(job);
-  const file = await interruptible(screen, async (signal) => {
-    const events = mainJob({
-      job: countdownJob,
-      seeds: Array.from({ length: seeds }, (_, i) => first + i),
-      compare,
-      directory,
-      output,
-      signal,
-      threads: threads ?? defaultThreads(job),
-    });
-    let current: number | null = null;
-    let show: ((event: MainJobEvent) => void) | null = null;
-    for (;;) {
-      const next = await events.next();
-      if (next.done === true) return next.value;
-      if (next.value.seed !== current) {
-        current = next.value.seed;
-        screen.say();
-        screen.say(screen.style("bold", `seed ${current}`));
-        show = jobScreen(screen, chance);
+  const file = await ended(
+    screen,
+    interruptible(screen, "Stopping after this step, then saving", async (signal) => {
+      const events = mainJob({
+        job: countdownJob,
+        seeds: Array.from({ length: seeds }, (_, i) => first + i),
+        compare,
+        directory,
+        output,
+        signal,
+        threads: threads ?? defaultThreads(job),
+      });
+      let current: number | null = null;
+      let show: ((event: MainJobEvent) => void) | null = null;
+      for (;;) {
+        const next = await events.next();
+        if (next.done === true) return next.value;
+        if (next.value.seed !== current) {
+          current = next.value.seed;
+          screen.say();
+          screen.say(screen.style("bold", `seed ${current}`));
+          show = jobScreen(screen, chance);
+        }
+        show!(next.value);
       }
-      show!(next.value);
-    }
-  });
+    }),
+  );
   screen.say(`written: ${output}`);
   screen.result(seedTable(file), file);
   return 0;
+}
+
+/** Says how to go on when the work was interrupted. */
+async function ended<T>(screen: Screen, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (cause) {
+    if (cause instanceof GuerdonError && cause.code === "interrupted") screen.say("\nStopped and saved. The same line goes on from here.");
+    throw cause;
+  }
 }
 
 const shown = ["pass1", "greedy"] as const;

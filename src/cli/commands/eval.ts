@@ -3,7 +3,7 @@ import { evaluate } from "../../training/index.ts";
 import { chanceOf, summary } from "../../training/job.ts";
 import { evaluationTable, samplesTable, share } from "../evaluation.ts";
 import { interruptible } from "../interrupt.ts";
-import { environmentBy, loadPolicy } from "../policies.ts";
+import { environmentBy, loadPolicy, type CheckpointChoice, type ColumnNames } from "../policies.ts";
 import { progress } from "../progress.ts";
 import type { Screen } from "../screen.ts";
 
@@ -11,7 +11,8 @@ export interface EvalCommand {
   readonly tasks?: number;
   readonly samples?: number;
   readonly seed?: number;
-  readonly checkpoint: string;
+  readonly checkpoint: CheckpointChoice;
+  readonly columns?: ColumnNames;
   readonly failUnder?: number;
   readonly threads?: number;
 }
@@ -27,7 +28,8 @@ export async function evaluateRun(
   try {
     // On the run's own environment it is measured as the run measures itself: same reward, same chance line.
     const own = environmentName === undefined ? job : null;
-    const environment = environmentName === undefined ? job?.environment : await environmentBy(environmentName);
+    const named = environmentName === undefined ? null : await environmentBy(environmentName, options.columns);
+    const environment = named?.environment ?? job?.environment;
     if (environment === undefined)
       throw new GuerdonError(
         "usage",
@@ -35,9 +37,12 @@ export async function evaluateRun(
       );
     const { tasks = 500, samples = 16, seed } = { ...job?.evaluation, ...options };
     const setting = { tasks, samples, seed: seed ?? 0 };
-    screen.say(`${name} on ${tasks} held-out tasks of ${environment.name}, ${samples} answers each and a greedy one`);
-    const report = progress(screen, { name: "answers", total: tasks * (samples + 1), unit: "answers" });
-    const evaluation = await interruptible(screen, (signal) =>
+    const count = Math.min(tasks, environment.tasks?.("test").length ?? tasks);
+    const what = named?.tasks ?? "held-out tasks";
+    screen.say(`${name} on ${count} ${what} of ${environment.name}, ${samples} answers each and a greedy one`);
+    if (named?.recognised !== undefined) screen.say(`  ${named.recognised}`);
+    const report = progress(screen, { name: "answers", total: count * (samples + 1), unit: "answers" });
+    const evaluation = await interruptible(screen, "Stopping", (signal) =>
       evaluate(engine, environment, {
         ...setting,
         ...(own?.reward && { reward: own.reward }),
@@ -48,7 +53,7 @@ export async function evaluateRun(
     );
     const chance = own === null ? null : chanceOf({ ...own, evaluation: setting });
     const measured = summary(evaluation);
-    screen.result([evaluationTable(measured, chance), "", samplesTable([["pass@k", measured]])].join("\n"), {
+    screen.result([evaluationTable(measured, chance, what), "", samplesTable([["pass@k", measured]])].join("\n"), {
       policy: name,
       environment: environment.name,
       chance,

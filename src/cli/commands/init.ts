@@ -1,8 +1,9 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { GuerdonError } from "../../error.ts";
 import { ioError } from "../../training/runs/files.ts";
-import { command } from "../jobs.ts";
+import { command, inClone } from "../command.ts";
 import type { Screen } from "../screen.ts";
 import { templates } from "../templates.ts";
 
@@ -23,9 +24,12 @@ export async function init(screen: Screen, folder: string): Promise<void> {
     throw ioError("write into", folder, cause);
   }
   // In a clone Node finds guerdon's source by this condition; an installed package needs nothing.
-  const node = command === "guerdon" ? "node" : "node --conditions=guerdon-source";
+  const node = inClone ? "node --conditions=guerdon-source" : "node";
   screen.result(paths.join("\n"), { written: paths });
   screen.say();
+  const clone = fileURLToPath(new URL("../../..", import.meta.url));
+  if (inClone && relative(clone, resolve(folder)).startsWith(".."))
+    screen.say(`First, once       npm install --prefix ${folder} ${clone}   (the folder is outside of guerdon's own)`);
   screen.say(`Test the reward   ${node} --test ${join(folder, "reward.test.ts")}`);
   screen.say(`Train on it       ${command} train ${join(folder, "train.config.ts")}`);
 }

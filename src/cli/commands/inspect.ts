@@ -3,7 +3,7 @@ import { rowProblems, said } from "../../data/recognise.ts";
 import { shapeOf, type Shape } from "../../data/shape.ts";
 import { columnsFrom } from "../columns.ts";
 import { mustExist } from "../folders.ts";
-import { command } from "../jobs.ts";
+import { command } from "../command.ts";
 import { printable, type Screen } from "../screen.ts";
 import { table } from "../table.ts";
 

@@ -1,13 +1,11 @@
-import { existsSync } from "node:fs";
-import { join, normalize } from "node:path";
+import { normalize } from "node:path";
 import { GuerdonError } from "../../error.ts";
 import type { Json } from "../../statistics/snapshot.ts";
 import type { Measured } from "../../training/job.ts";
 import type { MetricsRow } from "../../training/run-folder.ts";
-import { exportFormats, exportRuns, type ExportFormat } from "../../training/runs/export.ts";
 import { curve, readMetrics, readRollouts, readRun, runFolders, type RunSummary } from "../../training/runs/read.ts";
 import { runFolder } from "../folders.ts";
-import { command } from "../jobs.ts";
+import { command } from "../command.ts";
 import { plot } from "../plot.ts";
 import { printable, short, type Screen } from "../screen.ts";
 import { flatten } from "../settings.ts";
@@ -15,7 +13,7 @@ import { didYouMean } from "../suggest.ts";
 import { table } from "../table.ts";
 
 /** A run with the name that tells it from its neighbours: "countdown-0/grpo". */
-interface NamedRun extends RunSummary {
+export interface NamedRun extends RunSummary {
   readonly title: string;
 }
 
@@ -27,7 +25,7 @@ const named = (directory: string): NamedRun => ({
 });
 
 /** The runs that a folder stands for: itself, or the parts of a job. */
-function runsIn(given: string): NamedRun[] {
+export function runsIn(given: string): NamedRun[] {
   const path = runFolder(given);
   const found = runFolders(path);
   if (found.length === 0) throw new GuerdonError("input", `${path} holds no run. See \`${command} runs list\``);
@@ -199,24 +197,4 @@ export async function compare(screen: Screen, given: readonly string[], options:
     runs: runs.map((run, i) => ({ ...summaryJson(run), points: series[i]!.points })),
     differing: Object.fromEntries(differing.map((key) => [key, settings.map((map) => map.get(key) ?? null)])),
   });
-}
-
-/** `guerdon runs export` */
-export async function exportTo(
-  screen: Screen,
-  given: readonly string[],
-  { to, out }: { readonly to: string; readonly out: string },
-): Promise<void> {
-  if (!exportFormats.includes(to as ExportFormat))
-    throw new GuerdonError("usage", `--to ${to}: it must be one of ${exportFormats.join(", ")}.${didYouMean(to, exportFormats)}`);
-  const runs = given.flatMap(runsIn);
-  const targets = to === "tensorboard" ? runs.map(({ title }) => join(out, title)) : [out];
-  const there = targets.filter((path) => existsSync(path));
-  if (there.length > 0) throw new GuerdonError("input", `${there.join(", ")} exists already: choose another name or remove it`);
-  const written = await exportRuns(
-    runs.map(({ title, directory }) => ({ name: title, directory })),
-    to as ExportFormat,
-    out,
-  );
-  screen.result(written.join("\n"), { written });
 }

@@ -6,7 +6,7 @@ import { rollOut } from "../../rollouts/index.ts";
 import { evaluationTasks } from "../../training/evaluate.ts";
 import { mustExist } from "../folders.ts";
 import { interruptible } from "../interrupt.ts";
-import { environmentBy, loadPolicy, type LoadedPolicy } from "../policies.ts";
+import { environmentBy, loadPolicy, type CheckpointChoice, type ColumnNames, type LoadedPolicy } from "../policies.ts";
 import { printable, type Screen } from "../screen.ts";
 
 export interface SampleCommand {
@@ -16,7 +16,8 @@ export interface SampleCommand {
   readonly topP?: number;
   readonly maxTokens?: number;
   readonly seed?: number;
-  readonly checkpoint: string;
+  readonly checkpoint: CheckpointChoice;
+  readonly columns?: ColumnNames;
   readonly threads?: number;
 }
 
@@ -24,7 +25,12 @@ export interface SampleCommand {
 const shown = 4;
 
 /** What to ask: held-out tasks of the run, the rows of a file, or the prompt itself. */
-async function tasksFor(given: string, prompt: string | undefined, job: LoadedPolicy["job"], seed: number): Promise<readonly TextTask[]> {
+async function tasksFor(
+  given: string,
+  prompt: string | undefined,
+  job: LoadedPolicy["job"],
+  { seed = 0, columns }: SampleCommand,
+): Promise<readonly TextTask[]> {
   if (prompt === undefined) {
     if (job === null) throw new GuerdonError("usage", `${given} is a model's folder: give a prompt, or a file with a prompt a line`);
     return evaluationTasks(job.environment, "test", seed, shown);
@@ -32,10 +38,7 @@ async function tasksFor(given: string, prompt: string | undefined, job: LoadedPo
   const isPath = /^\.[a-z]+$/.test(extname(prompt)) && !/\s/.test(prompt);
   if (isPath) mustExist(prompt);
   if (!isPath && !(existsSync(prompt) && statSync(prompt).isFile())) return [{ id: "prompt", prompt }];
-  if (extname(prompt) === ".jsonl") {
-    const environment = await environmentBy(prompt);
-    return [...(environment.tasks?.("train") ?? []), ...(environment.tasks?.("test") ?? [])];
-  }
+  if (extname(prompt) === ".jsonl") return (await environmentBy(prompt, columns)).environment.tasks!("test");
   const lines = readFileSync(prompt, "utf8")
     .split(/\r?\n/)
     .filter((line) => line.trim() !== "");
@@ -48,10 +51,10 @@ export async function sample(screen: Screen, given: string, prompt: string | und
   const { samples = 1, temperature = 1, topK = 0, topP = 1, seed = 0 } = options;
   const { name, engine, tokenizer, job } = await loadPolicy(given, options);
   try {
-    const tasks = await tasksFor(given, prompt, job, seed);
+    const tasks = await tasksFor(given, prompt, job, options);
     const environment: Pick<TextEnvironment, "maxActions"> & Partial<TextEnvironment> = job?.environment ?? { maxActions: 256 };
     screen.say(screen.style("dim", `${name}, temperature ${temperature}`));
-    const rollouts = await interruptible(screen, (signal) =>
+    const rollouts = await interruptible(screen, "Stopping", (signal) =>
       rollOut(engine, environment, tasks, {
         groupSize: samples,
         seed,

@@ -100,7 +100,7 @@ export async function scoreFile(screen: Screen, input: string, options: ScoreCom
       throw withWayOn(cause, output, options.out);
     }
   };
-  await interruptible(screen, scoring, "Stopping. Ctrl-C again leaves at once.");
+  await interruptible(screen, "Stopping", scoring);
   report(screen, loaded, input, options, summary!, firsts, { earlier, seconds: (performance.now() - started) / 1000 });
 }
 

@@ -1,30 +1,39 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, statSync } from "node:fs";
+import { join, relative } from "node:path";
 import { GuerdonError } from "../../error.ts";
 import { chanceOf, compareJob, runJob, type JobEvent, type JobResult, type PartResult } from "../../training/job.ts";
 import type { Job, JobOptions } from "../../training/index.ts";
+import { command } from "../command.ts";
 import { interruptible } from "../interrupt.ts";
 import { comparisonText, header, jobScreen, jobSettings, resultText } from "../job-screen.ts";
-import { command, defaultThreads, findJob, makeJob } from "../jobs.ts";
+import { defaultThreads, findJob, makeJob, partsOf } from "../jobs.ts";
+import { loadedFiles } from "../load-module.ts";
 import type { Screen } from "../screen.ts";
 import { flatten } from "../settings.ts";
 
 export interface TrainCommand {
   readonly seed?: number;
   readonly steps?: number;
+  readonly evaluateEvery?: number;
   readonly directory?: string;
   readonly threads?: number;
   readonly compare?: boolean;
   readonly dryRun?: boolean;
 }
 
+export interface ResumeCommand {
+  readonly threads?: number;
+  readonly compare?: boolean;
+}
+
 /** `guerdon train` */
 export async function train(screen: Screen, name: string, options: TrainCommand): Promise<number> {
-  const { seed = 0, steps, compare = false, dryRun = false } = options;
-  const sizes: JobOptions = { seed, ...(steps === undefined ? {} : { steps }) };
+  const { seed = 0, steps, evaluateEvery, compare = false, dryRun = false } = options;
+  const sizes: JobOptions = { seed, ...(steps === undefined ? {} : { steps }), ...(evaluateEvery === undefined ? {} : { evaluateEvery }) };
   const job = await makeJob(name, sizes);
   const directory = options.directory ?? join("runs", `${job.name}-${seed}`);
-  const threads = options.threads ?? defaultThreads(job);
+  const begun = partsOf(directory)[0]?.manifest.threads;
+  const threads = options.threads ?? begun ?? defaultThreads(job);
   if (dryRun) {
     const settings = { ...jobSettings(job), directory, threads };
     screen.result(
@@ -39,10 +48,10 @@ export async function train(screen: Screen, name: string, options: TrainCommand)
 }
 
 /** `guerdon resume` */
-export async function resume(screen: Screen, run: string, { threads }: { readonly threads?: number }): Promise<number> {
+export async function resume(screen: Screen, run: string, options: ResumeCommand): Promise<number> {
   const { job, directory, parts } = await findJob(run);
-  const compare = job.rivals.some(({ id }) => existsSync(join(directory, id)));
-  return work(screen, job, { directory, threads: threads ?? parts[0]!.manifest.threads, compare });
+  const compare = options.compare ?? job.rivals.some(({ id }) => existsSync(join(directory, id)));
+  return work(screen, job, { directory, threads: options.threads ?? parts[0]!.manifest.threads, compare });
 }
 
 interface Work {
@@ -53,17 +62,14 @@ interface Work {
 
 /** Runs a job (and its rivals) on the screen, to its end or until Ctrl-C. */
 async function work(screen: Screen, job: Job, { directory, threads, compare }: Work): Promise<number> {
+  if (compare) checkThreads(job, directory, threads);
   const chance = chanceOf(job);
   header(screen, job, directory);
-  screen.say(
-    screen.style(
-      "dim",
-      `  on ${threads === 1 ? "one thread, which repeats bit by bit" : `${threads} threads; one (--threads 1) is slower and repeats bit by bit`}. Ctrl-C stops and saves`,
-    ),
-  );
+  screen.say(screen.style("dim", `  on ${threads === 1 ? "one thread" : `${threads} threads`}. Ctrl-C stops and saves`));
+  warnOfChanges(screen, directory);
   const show = jobScreen(screen, chance);
   try {
-    await interruptible(screen, async (signal) => {
+    await interruptible(screen, "Stopping after this step, then saving", async (signal) => {
       const options = { directory, threads, signal };
       if (compare) {
         const { result, table } = await followed(compareJob(job, options), show);
@@ -74,10 +80,7 @@ async function work(screen: Screen, job: Job, { directory, threads, compare }: W
         screen.say();
         screen.say(`Look again      ${command} runs show ${join(directory, job.contender.id)}`);
         screen.say(`Ask it          ${command} sample ${directory}`);
-        if (job.rivals.length > 0)
-          screen.say(
-            `Other methods   ${command} train ${job.options.file ?? job.name} --seed ${job.seed}${directory === join("runs", `${job.name}-${job.seed}`) ? "" : ` --directory ${directory}`} --compare`,
-          );
+        if (job.rivals.length > 0) screen.say(`Other methods   ${command} resume ${directory} --compare`);
       }
     });
     return 0;
@@ -85,10 +88,42 @@ async function work(screen: Screen, job: Job, { directory, threads, compare }: W
     screen.status(null);
     if (!(cause instanceof GuerdonError) || cause.code !== "interrupted") throw cause;
     screen.say();
-    screen.say(`Stopped and saved. Go on with: ${command} resume ${directory}`);
+    const saved = partsOf(directory).length > 0;
+    screen.say(
+      saved
+        ? `Stopped and saved. Go on with: ${command} resume ${directory}${compare ? " --compare" : ""}`
+        : "Stopped before there was anything to save.",
+    );
     if (screen.json) screen.result("", { interrupted: true, directory });
     return 130;
   }
+}
+
+/** A file that changed since the run began, say a reward: what is done is not done again, so the numbers would be those of the old one. */
+function warnOfChanges(screen: Screen, directory: string): void {
+  const [first] = partsOf(directory)
+    .map(({ manifest }) => Date.parse(manifest.started))
+    .toSorted((a, b) => a - b);
+  if (first === undefined) return;
+  const changed = loadedFiles().filter((path) => statSync(path).mtimeMs > first);
+  if (changed.length > 0)
+    screen.say(
+      `  ${screen.style("yellow", "!")} ${changed.map((path) => relative("", path)).join(", ")} changed after this run had begun, and what is done is not done again. To train anew: --directory with another folder, or remove ${directory}`,
+    );
+}
+
+/**
+ * The comparison gives every method the contender's seconds, so all of them have to run on as many threads.
+ *
+ * @throws GuerdonError "usage" when the contender ran on another number
+ */
+function checkThreads({ contender }: Job, directory: string, threads: number): void {
+  const ran = partsOf(directory).find(({ part }) => part === contender.id)?.manifest.threads;
+  if (ran !== undefined && ran !== threads)
+    throw new GuerdonError(
+      "usage",
+      `${join(directory, contender.id)} was trained on ${ran} ${ran === 1 ? "thread" : "threads"}, and equal seconds mean equal work only on as many: say --threads ${ran}`,
+    );
 }
 
 function report(

@@ -86,7 +86,10 @@ async function start(): Promise<Interpreter> {
   Object.assign(process, { binding: () => ({ fs: constants }) });
   sealImports();
   const { loadPyodide } = await import("pyodide");
-  const python = await loadPyodide({ jsglobals: Object.create(null) as object, env: { HOME: "/home/pyodide", PYTHONHASHSEED: "0", _: "python" } });
+  const python = await loadPyodide({
+    jsglobals: Object.create(null) as object,
+    env: { HOME: "/home/pyodide", PYTHONHASHSEED: "0", _: "python" },
+  });
   python.setInterruptBuffer(interrupt);
   python.setStdin({ read: readInput, isatty: false });
   python.setStdout({ write: writeOutput, isatty: false });

@@ -56,10 +56,40 @@ function* legalMoves(pool: readonly number[], operations: readonly Operation[]):
         }
 }
 
-/** All ways to play a pool to its end; a way that repeats because of equal numbers is listed each time. */
-function* games(pool: readonly number[], operations: readonly Operation[]): Generator<Move[]> {
-  if (pool.length === 1) yield [];
-  else for (const { move, left } of legalMoves(pool, operations)) for (const rest of games(left, operations)) yield [move, ...rest];
+/** Of each pool, by its sorted numbers: the final results that can be reached, and in how many ways. */
+type Endings = Map<string, ReadonlyMap<number, number>>;
+
+/** The final results of a pool with the number of ways to reach each; a way that repeats because of equal numbers counts each time. */
+function endings(pool: readonly number[], operations: readonly Operation[], known: Endings): ReadonlyMap<number, number> {
+  if (pool.length === 1) return new Map([[pool[0]!, 1]]);
+  const key = pool.toSorted((a, b) => a - b).join(" ");
+  const earlier = known.get(key);
+  if (earlier) return earlier;
+  const ways = new Map<number, number>();
+  for (const { left } of legalMoves(pool, operations))
+    for (const [result, count] of endings(left, operations, known)) ways.set(result, (ways.get(result) ?? 0) + count);
+  known.set(key, ways);
+  return ways;
+}
+
+/** One of all ways to reach the target, each as likely as any other; null where there is none. */
+function drawWin({ numbers, target }: CountdownReference, operations: readonly Operation[], rng: Rng): Move[] | null {
+  const known: Endings = new Map();
+  const ways = (pool: readonly number[]): number => endings(pool, operations, known).get(target) ?? 0;
+  if (ways(numbers) === 0) return null;
+  const moves: Move[] = [];
+  let which = below(rng, ways(numbers));
+  let pool = numbers;
+  while (pool.length > 1)
+    for (const { move, left } of legalMoves(pool, operations)) {
+      if (which < ways(left)) {
+        moves.push(move);
+        pool = left;
+        break;
+      }
+      which -= ways(left);
+    }
+  return moves;
 }
 
 const keyOf = ({ numbers, target }: CountdownReference): string => `${numbers.toSorted((a, b) => a - b).join(" ")}=${target}`;
@@ -99,11 +129,9 @@ export function countdown(options: CountdownOptions = {}): TextEnvironment {
     },
     check: (completion, reference) => checkCountdown(completion, referenceOf(reference), operations),
     demonstrate(task, rng) {
-      const { numbers, target } = referenceOf(task.reference);
-      const won = [...games(numbers, operations)].filter((moves) => moves.at(-1)?.result === target);
-      if (won.length === 0)
-        throw new GuerdonError("input", `The CountDown task "${task.id}" cannot be solved with ${operations.join(" ")}.`);
-      return written(won[below(rng, won.length)]!);
+      const moves = drawWin(referenceOf(task.reference), operations, rng);
+      if (moves === null) throw new GuerdonError("input", `The CountDown task "${task.id}" cannot be solved with ${operations.join(" ")}.`);
+      return written(moves);
     },
   };
 }
@@ -181,8 +209,9 @@ export function countdownUniverse(options: CountdownOptions = {}): (CountdownRef
 }
 
 function* universe(count: number, highest: number, operations: readonly Operation[]): Generator<CountdownReference> {
+  const known: Endings = new Map();
   for (const numbers of multisets(count, highest))
-    for (const target of new Set([...games(numbers, operations)].map((moves) => moves.at(-1)!.result))) yield { numbers, target };
+    for (const target of [...endings(numbers, operations, known).keys()].sort((a, b) => a - b)) yield { numbers, target };
 }
 
 /** Ascending lists of `count` numbers from 1 to `highest`. */

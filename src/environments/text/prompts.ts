@@ -85,7 +85,7 @@ function fromRows(rows: readonly PlacedRow[], source: string, options: PromptsOp
       task: {
         id: `${name} ${i + 1}`,
         prompt,
-        ...(reference === null ? {} : { reference: referenceOf(row, reference, where) }),
+        ...(reference === null ? {} : { reference: referenceOf(row, reference, where, options.check !== undefined) }),
         columns: Object.fromEntries(Object.entries(row).filter(([column]) => column !== promptColumn)),
       },
       where,
@@ -134,12 +134,17 @@ function promptOf(row: PlacedRow["row"], column: string, where: string): string 
 const isMessage = (value: unknown): boolean =>
   typeof value === "object" && value !== null && "role" in value && "content" in value && typeof value.content === "string";
 
-function referenceOf(row: PlacedRow["row"], column: string, where: string): unknown {
+function referenceOf(row: PlacedRow["row"], column: string, where: string, checked: boolean): unknown {
   const reference = valueAt(row, column);
   if (reference === undefined || reference === null)
     throw new GuerdonError(
       "input",
       `${where}: the reference "${column}" is missing. Fill it in, remove the row, or say columns: { reference: null } and give a reward.`,
+    );
+  if (typeof reference === "object" && !checked)
+    throw new GuerdonError(
+      "input",
+      `${where}: the reference "${column}" is ${JSON.stringify(reference).slice(0, 80)}, and no text equals that. Say how answers are compared with check: (completion, reference) => ...`,
     );
   return reference;
 }

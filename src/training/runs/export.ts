@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { GuerdonError } from "../../error.ts";
 import { rowScalars, type MetricsRow } from "../run-folder.ts";
 import { diskFiles, encode, replace, type Files } from "./files.ts";
@@ -108,6 +108,7 @@ export async function exportRuns(
     });
   }
   const table = metricsTable(runs);
+  files.makeFolder(dirname(out));
   if (format === "csv") replace(files, out, encode(toCsv(table)));
   else await writeParquet(files, table, out);
   return [out];

@@ -75,8 +75,8 @@ export function lock(files: Files, directory: string): () => void {
     }) + "\n",
   );
   const refuse = (holder: Holder): never => {
-    const where = holder.host === hostname() ? "" : ` on ${holder.host}; if that process is gone, remove ${path}`;
-    throw new GuerdonError("io", `${directory} is in use by process ${holder.pid}${where}`);
+    const where = holder.host === hostname() ? "" : ` on ${holder.host} (if that process is gone, remove ${path})`;
+    throw new GuerdonError("io", `${directory} is in use by process ${holder.pid}${where}: wait until it is done, or stop it first`);
   };
   if (!files.writeNew(path, mine)) {
     const holder = lockHolder(files, directory);

@@ -1,6 +1,6 @@
 import { basename, join } from "node:path";
 import { readManifest, type MetricsRow, type RolloutRow, type RunManifest, type RunState } from "../run-folder.ts";
-import { bestOf, checkpointInfo, checkpointSteps, type CheckpointInfo } from "./checkpoint.ts";
+import { bestOf, checkpointInfo, checkpointSteps, readCheckpoint, type Checkpoint, type CheckpointInfo } from "./checkpoint.ts";
 import { diskFiles, type Files } from "./files.ts";
 import { isHeld } from "./lock.ts";
 import { GuerdonError } from "../../error.ts";
@@ -81,6 +81,29 @@ export function readRun(directory: string, files: Files = diskFiles): RunSummary
     evaluation: newest("evaluation"),
     results: jsonOrNull(files, join(directory, "results.json")),
   };
+}
+
+/**
+ * A checkpoint to read weights from: `await engine.restore(checkpointOf(directory, "best")!.snapshots["engine"]!)`. To go on with a run,
+ * open it (`openRun`).
+ *
+ * @param which the newest one, the one with the best evaluation, or a step
+ * @returns null when there is no checkpoint yet
+ * @throws GuerdonError "usage" when there is no such checkpoint, "io" when it is damaged
+ */
+export function checkpointOf(directory: string, which: "latest" | "best" | number, files: Files = diskFiles): Checkpoint | null {
+  const steps = checkpointSteps(files, directory);
+  if (steps.length === 0) return null;
+  const best = bestOf(steps.map((step) => checkpointInfo(files, directory, step)))?.step;
+  const wanted = which === "latest" ? steps.at(-1)! : which === "best" ? best : which;
+  if (wanted === undefined || !steps.includes(wanted))
+    throw new GuerdonError(
+      "usage",
+      `${directory} has no checkpoint ${which}; it has ${steps.join(", ")}${best === undefined ? ", and none of them was measured" : ""}`,
+    );
+  const found = readCheckpoint(files, directory, wanted);
+  if ("damaged" in found) throw new GuerdonError("io", found.damaged);
+  return found;
 }
 
 /** The folders that are runs, in and below `folder` (a job's folder holds a run for each of its parts), in the order of their names. */

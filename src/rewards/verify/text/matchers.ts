@@ -125,7 +125,7 @@ export interface SimilarityOptions {
 export const embeddingMatch = ({ embed, version, name = "embedding-match" }: SimilarityOptions): Reward<WithReferences> =>
   reward(name, { version: `1 ${version}`, columns: reference }, async ({ text, reference: wanted }, context) => {
     const own = await embed(text, context);
-    const others = (await Promise.all(wanted.map((one) => embed(one, context)))).filter((vectors) => vectors.length > 0);
+    const others = (await Promise.all(wanted.map(async (one) => embed(one, context)))).filter((vectors) => vectors.length > 0);
     if (others.length === 0) return unscorable("declined", "The reference has no tokens.");
     return Math.max(...others.map((other) => maxAverageSimilarity(own, other).value));
   });
