@@ -45,7 +45,7 @@ export type { Extracted, ExtractOptions } from "./verify/math/extract.ts";
 export { extractAnswer } from "./verify/math/extract.ts";
 export type { SameOptions, Stage, Verdict } from "./verify/math/same-answer.ts";
 export { sameAnswer } from "./verify/math/same-answer.ts";
-export type { MathAnswerOptions } from "./verify/math/math-answer.ts";
+export type { MathAnswerOptions, MathReference } from "./verify/math/math-answer.ts";
 export { mathAnswer } from "./verify/math/math-answer.ts";
 export { exactMatch, normalisedMatch, bagMatch, rouge, bleuMatch, chrfMatch, editMatch, embeddingMatch } from "./verify/text/matchers.ts";
 export type { SimilarityOptions, Splitting, WithReferences as WithReferenceTexts } from "./verify/text/matchers.ts";
