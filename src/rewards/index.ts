@@ -62,3 +62,17 @@ export { boxGIoU, boxIoU, detectionPrecision, edgeAgreement, odLength, pointInBo
 export type { Box, LabelledBox, Point } from "./verify/grounding/boxes.ts";
 export { timeIoU, type TimeSpan } from "./verify/grounding/spans.ts";
 export { boxMatch, detectionMatch, pointMatch, screenBox, timeMatch } from "./verify/grounding/rewards.ts";
+export { expectReward, RewardAssertionError, type RewardClaims } from "./expect.ts";
+export { fromScorer } from "./from-scorer.ts";
+export type { AssertionResult, PromptfooResult, ScorerArguments, ScorerOptions, ScorerResult } from "./from-scorer.ts";
+export { jsonSchema, misfits, type JsonSchema, type JsonSchemaOptions, type Misfit } from "./verify/structure/json-schema.ts";
+export { tagContents, tags, thinkTags, type TagsOptions, type ThinkTagsOptions } from "./verify/structure/tags.ts";
+export { readXml, xml, type XmlOptions, type XmlResult } from "./verify/structure/xml.ts";
+export { toolCallMatch, toolCallScore, toolCallsIn } from "./verify/structure/tool-calls.ts";
+export type { ToolCall, ToolCallsOptions, WithToolCalls } from "./verify/structure/tool-calls.ts";
+export { expectationsMet, toolTurn, toolUse, toolUseMatch } from "./verify/structure/tool-use.ts";
+export type { Expected, ToolResult, ToolTurn, WithExpected } from "./verify/structure/tool-use.ts";
+export { citations, quotes, type QuotesOptions, type WithSources } from "./verify/structure/citations.ts";
+export { followsInstruction, instructions, knownInstructions } from "./verify/structure/instructions.ts";
+export type { Instruction, InstructionArguments, InstructionsOptions, WithInstructions } from "./verify/structure/instructions.ts";
+export { isInLanguage, knownLanguages, languageMatch, languageOf } from "./verify/structure/language.ts";
