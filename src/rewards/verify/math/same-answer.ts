@@ -2,7 +2,7 @@ import { braced, clean, plainWords } from "./clean.ts";
 import { compare } from "./compare.ts";
 import { some, symbols, type Node } from "./node.ts";
 import { parse } from "./parse.ts";
-import { sameSymbolically } from "./symbolic.ts";
+import { isHopeless, sameSymbolically } from "./symbolic.ts";
 import type { Commas } from "./tokens.ts";
 
 /** The stage that decided: equal text, a letter of a multiple choice, our own arithmetic and probing, or the symbolic library. */
@@ -167,7 +167,7 @@ function compareReadings(answer: string, reference: string, { tolerance }: SameO
   if (right.length === 0) return null;
   // What we cannot read is for the symbolic stage when it is well formed, and else no answer.
   if (left.length === 0)
-    return /\\[a-zA-Z]/.test(answer) && answer.length <= 400 && balanced(answer) && wordsOf(answer) === null ? null : false;
+    return /\\[a-zA-Z]/.test(answer) && !isHopeless(answer) && balanced(answer) && wordsOf(answer) === null ? null : false;
   // "5m^2" may be metres, where the reference has no unknowns.
   const letterUnit = /(?<=\d)(?:[mgshLNJWVKCF])(?=(?:\^\{?[23]\}?)?\s*$)/;
   if (letterUnit.test(answer) && right.every((node) => symbols(node).length === 0))

@@ -24,13 +24,16 @@ export async function warmSymbolic(): Promise<void> {
 /** Numbers that keep the library busy for seconds in code that cannot be interrupted, or have more digits than it compares. */
 const tower = /\d{17,}|\d{4,}\s*!|!\s*!|\d[eE]\+?\d{4,}|\^\s*\{?\s*\d{4,}|\^[^^]{1,12}\^[^^]{1,12}\^|\d\s*\^\s*\{\s*\d+\s*\^/;
 
+/** Whether the library would only waste time on a text. */
+export const isHopeless = (text: string): boolean => text.length > 400 || tower.test(text);
+
 /** Asks the symbolic library in a worker, which is killed at the deadline. */
 export async function sameSymbolically(answer: string, reference: string, until: number, signal?: AbortSignal): Promise<Verdict> {
   if (missing !== null) return { verdict: "cannot say", reason: "no symbolic stage", message: missing };
   const left = Math.ceil(until - performance.now());
   if (left <= 0) return late;
-  const hopeless = [answer, reference].some((text) => text.length > 400 || tower.test(text));
-  if (hopeless) return { verdict: "cannot say", reason: "undecided", message: "The numbers in them are too large to be compared." };
+  if (isHopeless(answer) || isHopeless(reference))
+    return { verdict: "cannot say", reason: "undecided", message: "The numbers in them are too large to be compared." };
   // The pool reports a job that is too late when its worker is gone, for which native code can make it wait. This pair does not.
   const clock = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
