@@ -6,6 +6,7 @@
 import type { QuickJSContext, QuickJSHandle, QuickJSRuntime, QuickJSWASMModule } from "quickjs-emscripten";
 import { thisHost } from "../../../data/host.ts";
 import { answerJobs } from "../../../data/peer.ts";
+import { GuerdonError } from "../../../error.ts";
 import { assertions, bare, codec, surroundings } from "./javascript-inside.ts";
 import type { Failed, ProgramJob, ProgramResult, Use, Used } from "./program.ts";
 import { readValue } from "./values.ts";
@@ -21,6 +22,7 @@ answerJobs(
       try {
         source = await (await thisHost()).stripTypes(source);
       } catch (cause) {
+        if (cause instanceof GuerdonError) throw cause;
         return { used: job.uses.map(() => ({ kind: "error", message: messageOf(cause) })) };
       }
     }
