@@ -32,6 +32,13 @@ function findChromium(): string | undefined {
   });
 }
 
+/** Files for Node alone are reached by a guarded dynamic import; what a page loads at once must not have them. */
+const nodeStaysOutside = {
+  name: "node-built-ins-stay-outside",
+  enforce: "pre",
+  resolveId: (id: string) => (id.startsWith("node:") ? { id, external: true } : null),
+} as const;
+
 async function bundle(outDir: string): Promise<void> {
   await build({
     root,
@@ -44,14 +51,8 @@ async function bundle(outDir: string): Promise<void> {
       minify: false,
       lib: { entry: join(root, "scripts/browser/work.ts"), formats: ["es"], fileName: "work" },
     },
-    plugins: [
-      {
-        name: "node-built-ins-stay-outside",
-        enforce: "pre",
-        // Files for Node alone are reached by a guarded dynamic import; what a page loads at once must not have them.
-        resolveId: (id) => (id.startsWith("node:") ? { id, external: true } : null),
-      },
-    ],
+    plugins: [nodeStaysOutside],
+    worker: { format: "es", plugins: () => [nodeStaysOutside] },
   });
   const entry = readFileSync(join(outDir, "work.js"), "utf8");
   const found = entry.match(/^import .*["']node:.*$/m);
@@ -64,7 +65,7 @@ async function inBrowser(executablePath: string, folder: string): Promise<{ work
     response.setHeader("Cross-Origin-Opener-Policy", "same-origin");
     response.setHeader("Cross-Origin-Embedder-Policy", "require-corp");
     if (name === "") return void response.setHeader("content-type", "text/html").end("<!doctype html><title>guerdon</title>");
-    if (!/^[\w.-]+\.js$/.test(name)) return void response.writeHead(404).end();
+    if (!/^(?:assets\/)?[\w.-]+\.js$/.test(name)) return void response.writeHead(404).end();
     response.setHeader("content-type", "text/javascript").end(readFileSync(join(folder, name)));
   });
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));

@@ -4,7 +4,7 @@ import { localEngine } from "../../src/engines/index.ts";
 import { sorting } from "../../src/environments/index.ts";
 import { clippedSurrogate, gradientOf, sft } from "../../src/objectives/index.ts";
 import { symbolTokenizer, transformer } from "../../src/policies/index.ts";
-import { gate, reward, score, scored, sum } from "../../src/rewards/index.ts";
+import { codeTests, gate, reward, score, scored, sum } from "../../src/rewards/index.ts";
 import { rollOut } from "../../src/rollouts/index.ts";
 import { meanInterval, shareInterval, stream } from "../../src/statistics/index.ts";
 import { demonstrations } from "../../src/credit/index.ts";
@@ -54,8 +54,15 @@ export async function work(): Promise<unknown> {
   const batch = examples(table, { advantage: groupAdvantage(table.reward, table.keys.group, trl) });
   const objective = clippedSurrogate({ low: 0.2, high: 0.28, ratio: "token", aggregation: "token-mean", divisor: null });
   const { loss, metrics, gradients } = gradientOf(objective, batch, { logProbs: rollouts.map(() => Float32Array.of(-0.4, -0.3)) });
+  const programs = ["const f = (x) => 2 * x", "for (;;);", "const f = () => 2"].map((completion) => ({ prompt: "double it", completion }));
+  const tests = [{ call: "f", args: [1], returns: 2 }, "assert.equal(f(2), 4)"];
+  const code = await score(
+    codeTests({ language: "javascript", credit: "share", timeoutMs: 500 }),
+    programs.map((row) => ({ ...row, tests })),
+  );
   return {
     scores,
+    code,
     advantages: [...groupAdvantage(table.reward, table.keys.group, trl)],
     loss,
     metrics,

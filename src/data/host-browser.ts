@@ -37,9 +37,9 @@ export function browserHost(): Host {
     remove: refuse,
     writeNew: refuse,
     sync: refuse,
-    start: async (module, { kind }) => {
+    start: async (module, { kind, page }) => {
       if (kind === "process") throw new GuerdonError("unsupported", "A browser has no processes of its own: this part needs Node.");
-      return pageWorker(module);
+      return pageWorker(page ? page() : new Worker(module, { type: "module" }));
     },
     find: () => Promise.resolve(null),
     run: (program) => Promise.reject(new GuerdonError("unsupported", `A browser cannot run the program ${program}: this part needs Node.`)),
@@ -48,8 +48,7 @@ export function browserHost(): Host {
   };
 }
 
-function pageWorker(module: URL): Peer {
-  const worker = new Worker(module, { type: "module" });
+function pageWorker(worker: Worker): Peer {
   const early: unknown[] = [];
   let hand: ((message: unknown) => void) | null = null;
   let settle!: (end: PeerEnd) => void;

@@ -21,7 +21,7 @@ export interface Host extends LargeFiles {
   digest(text: string): Promise<string>;
   /**
    * Starts a module in a worker or in a process of its own. The module listens with `listen` or `answerJobs` of peer.ts. Name it by
-   * `new URL("./name.ts", import.meta.url)`: where only the compiled name.js lies there, that is taken.
+   * `new URL("./name.ts", import.meta.url)`: where only the compiled name.js lies there, that is taken. Bundlers for pages need `page` as well.
    *
    * A peer never keeps this process alive by itself, and none outlives it: a peer process watches its parent from a thread of its own, so
    * that even one that never yields ends within a second of it.
@@ -60,6 +60,8 @@ export interface StartOptions {
    * package and the packages named here.
    */
   readonly reads?: readonly string[];
+  /** How a page starts the worker, in the form that bundlers see through: `() => new Worker(new URL("./name.js", import.meta.url), { type: "module" })`. */
+  readonly page?: () => Worker;
 }
 
 export interface RunOptions {

@@ -309,12 +309,14 @@ async function prepared({ row }: Answer, name: string, columns: Schema<object> |
   return columnError(row, name, checked.issues);
 }
 
-/** The text of the last assistant message; null where there is none. */
+/** The text of the last assistant message, empty where it only calls tools; null where there is none. */
 export function finalText(completion: unknown): string | null {
   if (typeof completion === "string") return completion;
   if (!Array.isArray(completion)) return null;
-  const content: unknown = completion.findLast((message: Message | null) => message?.role === "assistant")?.content;
+  const last = completion.findLast((message: Message | null) => message?.role === "assistant") as Message | undefined;
+  const content: unknown = last?.content;
   if (typeof content === "string") return content;
+  if ((content === undefined || content === null) && Array.isArray(last?.["tool_calls"]) && last["tool_calls"].length > 0) return "";
   // Some files hold lists of parts: { type: "text", text } and images.
   if (!Array.isArray(content)) return null;
   return content.map((part: unknown) => (typeof part === "object" && part !== null && "text" in part ? String(part.text) : "")).join("");

@@ -1,13 +1,13 @@
-import { createRoute, OpenAPIHono, type z } from "@hono/zod-openapi";
-import type { Context } from "hono";
+import { Hono, type Context } from "hono";
 import { bodyLimit } from "hono/body-limit";
-import { HTTPException } from "hono/http-exception";
 import { createHash, timingSafeEqual } from "node:crypto";
+import type { z } from "zod";
 import type { Row } from "../data/row.ts";
 import { GuerdonError } from "../error.ts";
 import type { Score } from "../rewards/index.ts";
 import { groupOf } from "../rewards/units.ts";
 import type { Scoring } from "./crew.ts";
+import { description } from "./description.ts";
 import type { Metrics } from "./metrics.ts";
 import { replyOf, rowsOf } from "./open-rlhf.ts";
 import * as schemas from "./schemas.ts";
@@ -45,25 +45,25 @@ class Refused extends Error {
   }
 }
 
-const json = <T extends z.ZodType>(schema: T) => ({ content: { "application/json": { schema } } });
-const failures = {
-  401: { description: "No token, or a wrong one.", ...json(schemas.failure) },
-  413: { description: "More rows or bytes than one request may have.", ...json(schemas.failure) },
-  422: { description: "Something is wrong with the request; the message names row and field.", ...json(schemas.failure) },
-  429: { description: "Too many rows wait already; see Retry-After.", ...json(schemas.failure) },
-  503: { description: "The server is ending, or a row could not be scored.", ...json(schemas.failure) },
-};
+/** The body, checked. */
+async function body<T>(c: Context, schema: z.ZodType<T>): Promise<T> {
+  let given: unknown;
+  try {
+    given = await c.req.json();
+  } catch (cause) {
+    if (cause instanceof SyntaxError) throw new Refused(400, "invalid-json", "The body is not JSON.");
+    throw cause;
+  }
+  const { success, data, error } = schema.safeParse(given);
+  if (success) return data;
+  const { message, ...place } = schemas.faultOf(error.issues);
+  throw new Refused(422, "invalid-request", message, place);
+}
 
 /** The server's routes as a web application: `app.fetch(request)` answers, whatever listens. */
-export function application(settings: AppSettings): OpenAPIHono {
+export function application(settings: AppSettings): Hono {
   const { scoring, metrics, timeoutMs, maxRows, token, endTokens } = settings;
-  const app = new OpenAPIHono({
-    defaultHook: (result) => {
-      if (result.success) return;
-      const { message, ...place } = schemas.faultOf(result.error.issues as Parameters<typeof schemas.faultOf>[0]);
-      throw new Refused(422, "invalid-request", message, place);
-    },
-  });
+  const app = new Hono();
 
   const refused = (c: Context, { status, code, message, place }: Refused): Response => {
     if (status === 429 || status === 503) c.header("Retry-After", "1");
@@ -72,8 +72,6 @@ export function application(settings: AppSettings): OpenAPIHono {
   };
   app.onError((cause, c) => {
     if (cause instanceof Refused) return refused(c, cause);
-    if (cause instanceof HTTPException && cause.status === 400)
-      return refused(c, new Refused(400, "invalid-json", "The body is not JSON."));
     return refused(c, new Refused(500, "internal", cause instanceof Error ? cause.message : String(cause)));
   });
   app.notFound((c) =>
@@ -200,111 +198,69 @@ export function application(settings: AppSettings): OpenAPIHono {
     return { scores, reward };
   }
 
-  app.openapi(
-    createRoute({
-      method: "post",
-      path: "/v1/score",
-      summary: "Score rows. With Accept: text/event-stream one event a score, as they come.",
-      request: { body: { ...json(schemas.scoreRequest), required: true } },
-      responses: {
-        200: {
-          description: "One score a row, in their order.",
-          content: { "application/json": { schema: schemas.scoreReply }, "text/event-stream": { schema: schemas.scoreReply } },
-        },
-        ...failures,
+  app.post("/v1/score", async (c) => {
+    const { rows: given, reward: name } = await body(c, schemas.scoreRequest);
+    const rows = given as readonly Row[];
+    const from = scoring();
+    const which = chosen(from, name);
+    const reward = from.offer.rewards[which]!;
+    const about = { name: reward.name, version: reward.version };
+    if (c.req.header("accept")?.includes("text/event-stream") !== true) {
+      // Plain data from our own code: not checked once more.
+      const scores = await scored(which, rows, from);
+      return c.body(JSON.stringify({ scores, reward: about }), 200, { "Content-Type": "application/json" });
+    }
+    return stream(rows, about, (onScore, done) => {
+      if (rows.length === 0) return done([]);
+      const scores: Score[] = [];
+      start(from, which, rows, (index, score) => {
+        onScore(index, score);
+        scores.push(score);
+        if (scores.length < rows.length) return;
+        tally(reward, scores);
+        done(scores);
+      });
+    });
+  });
+
+  app.post("/get_reward", async (c) => {
+    const request = await body(c, schemas.openRlhfRequest);
+    const read = rowsOf(request, endTokens);
+    if (!("rows" in read))
+      throw new Refused(422, "invalid-request", `${read.row === null ? "" : `Row ${read.row}: `}${read.message}.`, {
+        field: read.field,
+        ...(read.row === null ? {} : { row: read.row }),
+      });
+    const { scores, reward } = await numbers(c.req.query("reward"), read.rows);
+    return c.json(replyOf(scores, reward.parts), 200);
+  });
+
+  app.post("/classify", async (c) => {
+    const { input, model } = await body(c, schemas.classifyRequest);
+    const rows = (typeof input === "string" ? [input] : input).map((text) => lastTurn(text, endTokens));
+    // vLLM's clients must name a model; where it is one of ours, it is meant.
+    const { rewards, main } = scoring().offer;
+    const named = rewards.find((one) => one.export === model || one.name === model);
+    const { scores, reward } = await numbers(c.req.query("reward") ?? named?.export ?? (main === null ? model : undefined), rows);
+    const data = scores.map(({ value }, index) => ({ index, label: reward.name, probs: [value ?? 0], num_classes: 1 }));
+    const usage = { prompt_tokens: 0, total_tokens: 0, completion_tokens: 0 };
+    return c.json(
+      {
+        id: `classify-${crypto.randomUUID()}`,
+        object: "list" as const,
+        created: Math.floor(Date.now() / 1000),
+        model: model ?? reward.name,
+        data,
+        usage,
       },
-    }),
-    async (c) => {
-      const { rows: given, reward: name } = c.req.valid("json");
-      const rows = given as readonly Row[];
-      const from = scoring();
-      const which = chosen(from, name);
-      const reward = from.offer.rewards[which]!;
-      const about = { name: reward.name, version: reward.version };
-      if (c.req.header("accept")?.includes("text/event-stream") !== true) {
-        // Plain data from our own code: not checked once more.
-        const scores = await scored(which, rows, from);
-        return c.body(JSON.stringify({ scores, reward: about }), 200, { "Content-Type": "application/json" }) as never;
-      }
-      return stream(rows, about, (onScore, done) => {
-        if (rows.length === 0) return done([]);
-        const scores: Score[] = [];
-        start(from, which, rows, (index, score) => {
-          onScore(index, score);
-          scores.push(score);
-          if (scores.length < rows.length) return;
-          tally(reward, scores);
-          done(scores);
-        });
-      }) as never;
-    },
-  );
+      200,
+    );
+  });
 
-  app.openapi(
-    createRoute({
-      method: "post",
-      path: "/get_reward",
-      summary: "The remote reward of OpenRLHF (--reward.remote_url). ?reward=name where the server offers several.",
-      request: { body: { ...json(schemas.openRlhfRequest), required: true } },
-      responses: { 200: { description: "One reward an entry of query.", ...json(schemas.openRlhfReply) }, ...failures },
-    }),
-    async (c) => {
-      const request = c.req.valid("json");
-      const read = rowsOf(request, endTokens);
-      if (!("rows" in read))
-        throw new Refused(422, "invalid-request", `${read.row === null ? "" : `Row ${read.row}: `}${read.message}.`, {
-          field: read.field,
-          ...(read.row === null ? {} : { row: read.row }),
-        });
-      const { scores, reward } = await numbers(c.req.query("reward"), read.rows);
-      return c.json(replyOf(scores, reward.parts) as never, 200);
-    },
-  );
-
-  app.openapi(
-    createRoute({
-      method: "post",
-      path: "/classify",
-      summary:
-        "As vLLM serves a reward model with one class. The input is a conversation rendered as text; the answer is its last assistant's turn.",
-      request: { body: { ...json(schemas.classifyRequest), required: true } },
-      responses: { 200: { description: "probs holds the score.", ...json(schemas.classifyReply) }, ...failures },
-    }),
-    async (c) => {
-      const { input, model } = c.req.valid("json");
-      const rows = (typeof input === "string" ? [input] : input).map((text) => lastTurn(text, endTokens));
-      // vLLM's clients must name a model; where it is one of ours, it is meant.
-      const { rewards, main } = scoring().offer;
-      const named = rewards.find((one) => one.export === model || one.name === model);
-      const { scores, reward } = await numbers(c.req.query("reward") ?? named?.export ?? (main === null ? model : undefined), rows);
-      const data = scores.map(({ value }, index) => ({ index, label: reward.name, probs: [value ?? 0], num_classes: 1 }));
-      const usage = { prompt_tokens: 0, total_tokens: 0, completion_tokens: 0 };
-      return c.json(
-        {
-          id: `classify-${crypto.randomUUID()}`,
-          object: "list" as const,
-          created: Math.floor(Date.now() / 1000),
-          model: model ?? reward.name,
-          data,
-          usage,
-        },
-        200,
-      );
-    },
-  );
-
-  app.openapi(
-    createRoute({
-      method: "get",
-      path: "/v1/rewards",
-      summary: "The rewards that this server offers.",
-      responses: { 200: { description: "All of them.", ...json(schemas.rewardsReply) }, 401: failures[401] },
-    }),
-    (c) => {
-      const { rewards, main } = scoring().offer;
-      return c.json({ rewards: rewards.map((one, i) => ({ ...one, parts: [...one.parts], default: i === main })) }, 200);
-    },
-  );
+  app.get("/v1/rewards", (c) => {
+    const { rewards, main } = scoring().offer;
+    return c.json({ rewards: rewards.map((one, i) => ({ ...one, parts: [...one.parts], default: i === main })) }, 200);
+  });
   app.get("/healthz", (c) => {
     const ready = scoring().ready();
     const status = settings.isDraining() ? "ending" : ready === 0 ? "starting" : "ok";
@@ -315,12 +271,8 @@ export function application(settings: AppSettings): OpenAPIHono {
       "Content-Type": "text/plain; version=0.0.4; charset=utf-8",
     }),
   );
-  app.openAPIRegistry.registerComponent("securitySchemes", "token", { type: "http", scheme: "bearer" });
-  app.doc31("/openapi.json", {
-    openapi: "3.1.0",
-    info: { title: "Guerdon reward server", version: settings.version },
-    ...(token === null ? {} : { security: [{ token: [] }] }),
-  });
+  const described = description(settings.version, token !== null);
+  app.get("/openapi.json", (c) => c.json(described));
   return app;
 }
 

@@ -101,6 +101,8 @@ export async function crew(options: CrewOptions): Promise<Scoring> {
   let closed = false;
   let timer: NodeJS.Timeout | null = null;
   let restart: NodeJS.Timeout | null = null;
+  let starting = 0;
+  let failure = "";
   let lastSweep = performance.now();
 
   function settle({ work }: Unit, place: number, score: Score): void {
@@ -112,11 +114,14 @@ export async function crew(options: CrewOptions): Promise<Scoring> {
   }
 
   async function add(): Promise<Offer> {
-    const peer = await host.start(new URL("./reward-peer.ts", import.meta.url), {
-      kind: "process",
-      trusted: true,
-      ...(options.memoryMiB === undefined ? {} : { memoryMiB: options.memoryMiB }),
-    });
+    starting++;
+    const peer = await host
+      .start(new URL("./reward-peer.ts", import.meta.url), {
+        kind: "process",
+        trusted: true,
+        ...(options.memoryMiB === undefined ? {} : { memoryMiB: options.memoryMiB }),
+      })
+      .finally(() => starting--);
     const member: Member = { peer, state: "starting", rows: new Map(), reserved: false, suspect: null, heard: performance.now() };
     if (closed) {
       await peer.kill();
@@ -139,6 +144,7 @@ export async function crew(options: CrewOptions): Promise<Scoring> {
         if ("offer" in said) {
           clearTimeout(slow);
           member.state = "ready";
+          failure = "";
           resolve(said.offer);
           dispatch();
         } else if ("failed" in said) {
@@ -160,19 +166,16 @@ export async function crew(options: CrewOptions): Promise<Scoring> {
   /** Keeps the number of processes, without haste where the last one could not be started. */
   function replace(): void {
     if (closed) return;
-    while (members.size < processes && restart === null) {
-      const before = members.size;
+    while (members.size + starting < processes && restart === null)
       add().catch((cause: unknown) => {
+        failure = cause instanceof Error ? cause.message : String(cause);
         if (closed || restart !== null) return;
-        onLoss(cause instanceof Error ? cause.message : String(cause));
+        onLoss(failure);
         restart = setTimeout(() => {
           restart = null;
           replace();
         }, restartMs);
       });
-      // It is among the members only when it has been started.
-      if (members.size === before) break;
-    }
   }
 
   /** A process that is no longer good for anything: what it held goes back. */
@@ -233,7 +236,22 @@ export async function crew(options: CrewOptions): Promise<Scoring> {
         ids.push(id);
         given.push(unit.work.rows[place]!);
       }
-    member.peer.post({ reward: units[0]!.work.reward, ids, rows: given } satisfies ToScorer);
+    try {
+      member.peer.post({ reward: units[0]!.work.reward, ids, rows: given } satisfies ToScorer);
+    } catch (cause) {
+      // A row that is nested too deeply, for one. It is found by sending each alone.
+      for (const id of ids) member.rows.delete(id);
+      for (const unit of units)
+        if (units.length > 1 || (unit.places.length > 1 && !unit.work.whole))
+          for (const place of unit.places) send(member, [{ ...unit, places: [place] }]);
+        else {
+          const what = cause instanceof Error ? cause.message : String(cause);
+          for (const place of unit.places) settle(unit, place, unscorable("threw", `The row cannot be handed to the reward: ${what}.`));
+        }
+      if (member.rows.size > 0) return;
+      member.reserved = false;
+      member.suspect = null;
+    }
   }
 
   /** A suspect that waits for something and lets its process live: others may come in, once. */
@@ -299,8 +317,9 @@ export async function crew(options: CrewOptions): Promise<Scoring> {
     lastSweep = now;
     // This process itself was held up: what the others said meanwhile is read before anybody is called silent.
     if (rows === 0 || lag > 4 * sweepMs) return;
+    const why = failure === "" ? "the server is busy, or the reward hangs" : `no process can be started (${failure})`;
     const late = (unit: Unit, place: number): void =>
-      settle(unit, place, unscorable("timeout", `No answer within ${timeoutMs} ms: the server is busy, or the reward hangs.`));
+      settle(unit, place, unscorable("timeout", `No answer within ${timeoutMs} ms: ${why}.`));
     for (const queue of [waiting, suspects])
       for (let i = queue.length - 1; i >= 0; i--) {
         const unit = queue[i]!;

@@ -1,6 +1,9 @@
-import { z } from "@hono/zod-openapi";
+import { z } from "zod";
 
 /** What requests and replies look like: checked where they come in, and published as /openapi.json. */
+
+/** Schemas with names, by which the description refers to them. */
+const named = z.registry<{ id: string; description?: string }>();
 
 const said = (wanted: string) => (issue: { input?: unknown }) => (issue.input === undefined ? "is missing" : `must be ${wanted}`);
 
@@ -8,12 +11,14 @@ const role = z.enum(["system", "user", "assistant", "tool", "developer"], { erro
 const content = z.union([z.string(), z.null(), z.array(z.looseObject({ type: z.string() }))], {
   error: (issue) => (issue.input === undefined ? "is missing" : "must be a string or a list of parts with a type"),
 });
-const message = z.looseObject({ role, content: content.optional() }, { error: said("a message with role and content") }).openapi("Message");
+const message = z
+  .looseObject({ role, content: content.optional() }, { error: said("a message with role and content") })
+  .register(named, { id: "Message" });
 const text = z.union([z.string(), z.array(message).min(1, "must hold a message")], { error: said("a string or a list of messages") });
 
 const row = z
   .looseObject({ prompt: text, completion: text }, { error: said("an object with prompt and completion") })
-  .openapi("Row", { description: "An answer to score. Further columns are what the reward declares, for instance reference." });
+  .register(named, { id: "Row", description: "An answer to score. Further columns are what the reward declares, for instance reference." });
 
 export const scoreRequest = z
   .object(
@@ -22,11 +27,11 @@ export const scoreRequest = z
       reward: z
         .string({ error: said("the name of a reward") })
         .optional()
-        .openapi({ description: "Which reward, where the server offers several." }),
+        .describe("Which reward, where the server offers several."),
     },
     { error: said('an object: { "rows": [...] }') },
   )
-  .openapi("ScoreRequest");
+  .register(named, { id: "ScoreRequest" });
 
 const score = z
   .object({
@@ -37,29 +42,27 @@ const score = z
     error: z
       .object({ kind: z.string(), message: z.string() })
       .optional()
-      .openapi({ description: "Present exactly when value is null: why the row could not be scored." }),
+      .describe("Present exactly when value is null: why the row could not be scored."),
   })
-  .openapi("Score");
+  .register(named, { id: "Score" });
 
 const rewardName = z.object({ name: z.string(), version: z.string() });
-export const scoreReply = z.object({ scores: z.array(score), reward: rewardName }).openapi("ScoreReply");
+export const scoreReply = z.object({ scores: z.array(score), reward: rewardName }).register(named, { id: "ScoreReply" });
 
 const list = <T extends z.ZodType>(of: T, what: string) => z.array(of, { error: said(`a list of ${what}`) });
 export const openRlhfRequest = z
   .object(
     {
-      query: list(z.string({ error: said("a string") }), "strings").openapi({
-        description: "Prompt and answer decoded together, with special tokens.",
-      }),
+      query: list(z.string({ error: said("a string") }), "strings").describe("Prompt and answer decoded together, with special tokens."),
       prompts: list(z.string({ error: said("a string") }), "strings"),
       labels: list(z.union([z.string(), z.null()], { error: said("a string or null") }), "strings and nulls").optional(),
     },
     { error: said("an object with query, prompts and labels") },
   )
-  .openapi("OpenRlhfRequest");
+  .register(named, { id: "OpenRlhfRequest" });
 export const openRlhfReply = z
   .object({ rewards: z.array(z.number()), extra_logs: z.record(z.string(), z.array(z.number())) })
-  .openapi("OpenRlhfReply");
+  .register(named, { id: "OpenRlhfReply" });
 
 export const classifyRequest = z
   .object(
@@ -69,7 +72,7 @@ export const classifyRequest = z
     },
     { error: said("an object with input") },
   )
-  .openapi("ClassifyRequest");
+  .register(named, { id: "ClassifyRequest" });
 export const classifyReply = z
   .object({
     id: z.string(),
@@ -79,7 +82,7 @@ export const classifyReply = z
     data: z.array(z.object({ index: z.number(), label: z.string(), probs: z.array(z.number()), num_classes: z.number() })),
     usage: z.object({ prompt_tokens: z.number(), total_tokens: z.number(), completion_tokens: z.number() }),
   })
-  .openapi("ClassifyReply");
+  .register(named, { id: "ClassifyReply" });
 
 export const rewardsReply = z
   .object({
@@ -94,11 +97,11 @@ export const rewardsReply = z
       }),
     ),
   })
-  .openapi("Rewards");
+  .register(named, { id: "Rewards" });
 
 export const failure = z
   .object({ error: z.object({ code: z.string(), message: z.string(), row: z.number().optional(), field: z.string().optional() }) })
-  .openapi("Failure");
+  .register(named, { id: "Failure" });
 
 interface Issue {
   readonly message: string;
@@ -128,3 +131,12 @@ function deepest(issue: Issue): Issue {
   const inner = (issue.errors ?? []).flatMap((branch) => branch.slice(0, 1)).filter(({ path }) => path.length > 0);
   return inner.length === 0 ? issue : deepest({ ...inner[0]!, path: [...issue.path, ...inner[0]!.path] });
 }
+
+/** All of them as JSON Schema, in the form in which an OpenAPI document holds them. */
+export function components(): Readonly<Record<string, unknown>> {
+  const { schemas } = z.toJSONSchema(named, { uri: referenceTo });
+  return Object.fromEntries(Object.entries(schemas).map(([name, { $schema: _dialect, $id: _address, ...schema }]) => [name, schema]));
+}
+
+/** How a schema is referred to. */
+export const referenceTo = (name: string): string => `#/components/schemas/${name}`;

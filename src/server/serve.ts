@@ -115,6 +115,7 @@ export async function serve(source: string | Reward<never>, options: ServeOption
   }
 
   let reloading: Promise<void> = Promise.resolve();
+  let retired: Promise<unknown> = Promise.resolve();
   const reload = async (path: string): Promise<void> => {
     if (isDraining) return;
     try {
@@ -123,7 +124,7 @@ export async function serve(source: string | Reward<never>, options: ServeOption
       scoring = next;
       counters.count("guerdon_reloads_total", { outcome: "done" });
       onEvent(`Reloaded ${path}: ${named(next.offer.rewards)}`);
-      void before.idle().then(() => before.close());
+      retired = Promise.all([retired, before.idle().then(() => before.close())]);
     } catch (cause) {
       counters.count("guerdon_reloads_total", { outcome: "failed" });
       onEvent(`The changed file cannot be used; what was there before goes on. ${cause instanceof Error ? cause.message : String(cause)}`);
@@ -148,7 +149,7 @@ export async function serve(source: string | Reward<never>, options: ServeOption
         server.close();
         await reloading;
         await Promise.race([scoring.idle(), patience(timeoutMs + 1000)]);
-        await scoring.close();
+        await Promise.all([scoring.close(), retired]);
         // Answers that are being written get a moment; connections that only idle, or never read, do not hold up the end.
         await Promise.race([closed, patience(1000)]);
         server.closeAllConnections();

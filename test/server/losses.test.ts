@@ -1,5 +1,8 @@
-import { describe, expect, test } from "vitest";
-import { client } from "./client.ts";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { client, rewards } from "./client.ts";
 
 /** Answers come by the deadline and a second; this machine may be busy with other tests. */
 const within = (ms: number): number => ms + 1000;
@@ -23,7 +26,7 @@ test.each([
 });
 
 test("other requests that were scored together with one that kills the process are answered all the same", async () => {
-  const server = await client({ timeoutMs: 8000, mergeMs: 50 });
+  const server = await client({ timeoutMs: 4000, mergeMs: 50 });
   const answers = await Promise.all(["1", "exit", "2", "hang", "3", "4"].map((word) => server.score("obedient", [word])));
   expect(answers.map(([score]) => score!.value)).toEqual([1, null, 2, null, 3, 4]);
 });
@@ -63,6 +66,29 @@ test("under load, with a reward that hangs, throws and exits at random, every re
   expect((await server.score("obedient", ["1"]))[0]).toEqual({ value: 1 });
   const { text } = await server.get("/metrics");
   expect(Number(/guerdon_lost_processes_total (\d+)/.exec(text)?.[1])).toBeGreaterThan(0);
+});
+
+test("a row that cannot even be handed over costs nobody else anything", async () => {
+  const server = await client({ mergeMs: 30 });
+  const deep = "[".repeat(50_000) + "]".repeat(50_000);
+  const body = `{"reward":"obedient","rows":[{"prompt":"q","completion":"1"},{"prompt":"q","completion":"2","deep":${deep}},{"prompt":"q","completion":"3"}]}`;
+  const [{ body: answered }, others] = await Promise.all([server.post("/v1/score", body), server.score("obedient", ["4"])]);
+  expect(answered.scores!.map(({ value }) => value)).toEqual([1, null, 3]);
+  expect(answered.scores![1]!.error!.message).toMatch(/cannot be handed to the reward/);
+  expect(others).toEqual([{ value: 4 }]);
+});
+
+test("a file that can no longer be loaded is named when its rows time out", async () => {
+  const path = join(mkdtempSync(join(tmpdir(), "guerdon-server-")), "reward.mts");
+  onTestFinished(() => rmSync(dirname(path), { recursive: true, force: true }));
+  writeFileSync(path, `export { obedient } from ${JSON.stringify(rewards)};`);
+  const server = await client({ timeoutMs: 2500, processes: 1 }, path);
+  expect(await server.score("obedient", ["1"])).toEqual([{ value: 1 }]);
+  writeFileSync(path, "export const x = ;");
+  await server.score("obedient", ["exit"]);
+  await expect.poll(async () => (await server.get("/healthz")).status).toBe(503);
+  const [score] = await server.score("obedient", ["1"]);
+  expect(score!.error!.message).toMatch(/no process can be started \(.*reward\.mts:1/);
 });
 
 describe("ending", () => {

@@ -251,9 +251,15 @@ test("what the server offers, its health, its metrics and its description", asyn
   expect(text).toContain('guerdon_score_sum{reward="obedient"} 3\n');
   expect(text).toMatch(/guerdon_request_seconds_bucket\{route="\/v1\/score",le="\+Inf"\} 1\n/);
   for (const line of text.trim().split("\n")) expect(line).toMatch(/^(# (HELP|TYPE) \w+ .+|\w+(\{(\w+="[^"]*",?)+\})? -?[\d.e+-]+)$/);
-  const { openapi, paths } = (await server.get("/openapi.json")).body as unknown as { openapi: string; paths: Record<string, unknown> };
+  const described = await server.get("/openapi.json");
+  const { openapi, paths, components } = described.body as unknown as Record<string, never> & {
+    components: { schemas: Record<string, unknown> };
+  };
   expect(openapi).toBe("3.1.0");
-  expect(Object.keys(paths)).toEqual(["/v1/score", "/get_reward", "/classify", "/v1/rewards"]);
+  expect(Object.keys(paths!)).toEqual(["/v1/score", "/get_reward", "/classify", "/v1/rewards", "/healthz", "/metrics"]);
+  const references = [...described.text.matchAll(/"#\/components\/schemas\/(\w+)"/g)].map(([, name]) => name!);
+  expect(new Set(references)).toEqual(new Set(Object.keys(components.schemas)));
+  expect(components.schemas["Row"]).toMatchObject({ type: "object", required: ["prompt", "completion"], additionalProperties: {} });
 });
 
 test("a reward given as an object is scored in this thread, by the same routes", async () => {

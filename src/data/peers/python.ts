@@ -39,9 +39,13 @@ interface Node {
   contents?: Uint8Array | Record<string, Node>;
   [field: string]: unknown;
 }
+interface Stream {
+  shared: object;
+  [field: string]: unknown;
+}
 interface Files {
   root: Node;
-  streams: unknown[];
+  streams: (Stream | null)[];
   nameTable: (Node | null)[];
   nextInode: number;
   currentPath: string;
@@ -156,7 +160,8 @@ function saved(wasm: Wasm, files: Files): () => void {
     if (folder) for (const child of Object.values(contents)) if (typeof child === "object" && child !== null) visit(child);
   };
   visit(files.root);
-  const streams = [...files.streams];
+  // Closing a stream empties it, and its place in the file is kept apart from it.
+  const streams = files.streams.map((stream) => stream && { stream, fields: { ...stream }, shared: { ...stream.shared } });
   const names = [...files.nameTable];
   const { nextInode, currentPath } = files;
   return () => {
@@ -170,7 +175,11 @@ function saved(wasm: Wasm, files: Files): () => void {
       if (contents instanceof Uint8Array) node.contents = contents.slice();
       else if (contents !== undefined) node.contents = { ...contents };
     }
-    files.streams.splice(0, Infinity, ...streams);
+    files.streams.splice(
+      0,
+      Infinity,
+      ...streams.map((kept) => kept && Object.assign(kept.stream, kept.fields, { shared: { ...kept.shared } })),
+    );
     files.nameTable.splice(0, Infinity, ...names);
     files.nextInode = nextInode;
     files.currentPath = currentPath;

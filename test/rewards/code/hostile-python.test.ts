@@ -146,9 +146,14 @@ os.environ["secret"] = "41"
 open("/tmp/secret", "w").write("41"); open("/lib/python3.14/site-packages/secret.py", "w").write("x = 41")
 for o in gc.get_objects():
     if type(o).__name__ == "function" and o.__name__ in ("encode", "decode", "main", "run"): o.__code__ = (lambda *a, **k: None).__code__
-print(42)`;
+print(42)
+sys.stdout.flush()
+for fd in range(10):
+    try: os.close(fd)
+    except OSError: pass
+os.chdir("/tmp")`;
     const look = `import builtins, sys, json, os, string
-found = [hasattr(builtins, "secret"), hasattr(sys, "secret"), hasattr(string, "secret"), "secret" in os.environ, os.path.exists("/tmp/secret"), len([1]) != 1, json.dumps([1]) != "[1]"]
+found = [hasattr(builtins, "secret"), hasattr(sys, "secret"), hasattr(string, "secret"), "secret" in os.environ, os.path.exists("/tmp/secret"), os.getcwd() == "/tmp", len([1]) != 1, json.dumps([1]) != "[1]"]
 try:
     import secret
     found.append(True)

@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { expect, test } from "vitest";
 import { extractAnswer, mathAnswer, sameAnswer, score } from "../../../src/rewards/index.ts";
 import { settle } from "../../../src/rewards/verify/math/same-answer.ts";
@@ -24,6 +25,14 @@ test.each(["tuning", "held out"])("at least 99 % of the %s pairs are judged righ
     if (verdict !== (pair.same ? "same" : "different")) wrong.push(`${answer} | ${pair.reference}: ${verdict}`);
   }
   expect(wrong.length, part === "tuning" ? wrong.join("\n") : "").toBeLessThanOrEqual(list.length / 100);
+});
+
+test("pairs that came later are judged right, one by one", async () => {
+  for (const pair of readPairs(resolve(import.meta.dirname, "later.jsonl"))) {
+    const answer = answerOf(pair);
+    const verdict = answer === undefined ? "different" : (await sameAnswer(answer, pair.reference, { deadlineMs: 20_000 })).verdict;
+    expect(verdict, `${answer} | ${pair.reference}`).toBe(pair.same ? "same" : "different");
+  }
 });
 
 test("the fast stages settle nearly everything without the symbolic library", () => {
@@ -69,6 +78,11 @@ test("a verdict names the stage that decided", async () => {
   expect(await sameAnswer("(B)", "B")).toEqual({ verdict: "same", stage: "choice" });
   expect(await sameAnswer("0.5", "\\frac12")).toEqual({ verdict: "same", stage: "value" });
   expect(await sameAnswer("\\int_0^1 x^2\\,dx", "\\frac13", { deadlineMs: 20_000 })).toEqual({ verdict: "same", stage: "symbolic" });
+});
+
+test("what doubles cannot tell apart is not called the same", async () => {
+  // Ramanujan's number is a whole number up to the twelfth digit after the point.
+  expect(await sameAnswer("e^{\\pi\\sqrt{163}}", "262537412640768744")).toMatchObject({ verdict: "cannot say", reason: "undecided" });
 });
 
 test("what cannot be said has a reason", async () => {

@@ -64,11 +64,11 @@ test("bags: the shared conventions of empty ones, repetitions counted", async ()
 });
 
 test("edit distance and common subsequences", async () => {
-  expect(editDistance([..."kitten"], [..."sitting"])).toBe(3);
-  expect(editDistance([..."flaw"], [..."lawn"])).toBe(2);
+  expect(editDistance(Array.from("kitten"), Array.from("sitting"))).toBe(3);
+  expect(editDistance(Array.from("flaw"), Array.from("lawn"))).toBe(2);
   expect(editSimilarity("kitten", "sitting")).toBeCloseTo(4 / 7, 12);
   expect([editSimilarity("", ""), editSimilarity("", "ab")]).toEqual([1, 0]);
-  expect(longestCommonSubsequence([..."ABCBDAB"], [..."BDCABA"])).toBe(4);
+  expect(longestCommonSubsequence(Array.from("ABCBDAB"), Array.from("BDCABA"))).toBe(4);
   expect(longestCommonSubsequence([0, 1, 2, 3, 4, 5, 7, 6], [0, 1, 2, 3, 4, 5, 6, 7])).toBe(7);
   const [long, other] = [Array.from({ length: 20_000 }, (_, i) => i), Array.from({ length: 20_000 }, (_, i) => -i - 1)];
   expect([editDistance(long, other), longestCommonSubsequence(long, other)]).toEqual([null, null]);
@@ -91,7 +91,7 @@ test("max-average similarity: the known answers of card mixed-r1", async () => {
   expect(() => maxAverageSimilarity([[0, 0]], gold)).toThrow(/not all 0/);
   expect(() => maxAverageSimilarity([[1]], gold)).toThrow(/must be 2 finite numbers/);
   const vectors: Readonly<Record<string, readonly number[]>> = { a: e1!, b: e2! };
-  const match = embeddingMatch({ embed: (text) => [...text].map((one) => vectors[one]!), version: "letters" });
+  const match = embeddingMatch({ embed: (text) => Array.from(text).map((one) => vectors[one]!), version: "letters" });
   expect(await of(match, "aab", "ab")).toBe(1);
   expect(await of(match, "", "ab")).toBe(0);
 });
@@ -145,7 +145,7 @@ test("data in answers: the whole, the last fenced block, the last piece in prose
   expect(answerJson('He said "so" [3]')?.value).toEqual([3]);
   expect([answerJson("none"), answerJson(""), answerJson("[1, }"), answerJson("{oops}")]).toEqual([null, null, null, null]);
   expect(numbersIn("x1 -2.5, 3e2 and 4.")).toEqual([-2.5, 300, 4]);
-  fc.assert(fc.property(fc.string({ unit: fc.constantFrom(...'[]{}"\\`\n1,a ') }), (text) => void answerJson(text)));
+  fc.assert(fc.property(fc.string({ unit: fc.constantFrom(...Array.from('[]{}"\\`\n1,a ')) }), (text) => void answerJson(text)));
 });
 
 test("long hostile texts take little time", () => {

@@ -6,6 +6,7 @@
 import type { QuickJSContext, QuickJSHandle, QuickJSRuntime, QuickJSWASMModule } from "quickjs-emscripten";
 import { thisHost } from "../../../data/host.ts";
 import { answerJobs } from "../../../data/peer.ts";
+import { GuerdonError } from "../../../error.ts";
 import { assertions, bare, codec, surroundings } from "./javascript-inside.ts";
 import type { Failed, ProgramJob, ProgramResult, Use, Used } from "./program.ts";
 import { readValue } from "./values.ts";
@@ -21,6 +22,7 @@ answerJobs(
       try {
         source = await (await thisHost()).stripTypes(source);
       } catch (cause) {
+        if (cause instanceof GuerdonError) throw cause;
         return { used: job.uses.map(() => ({ kind: "error", message: messageOf(cause) })) };
       }
     }
@@ -49,7 +51,7 @@ function runProgram(quickjs: QuickJSWASMModule, source: string, job: ProgramJob)
         const room = new Room(quickjs, job, deadline, use.stdin, source);
         const failed = room.evaluate(source);
         used.push(failed ?? { kind: "output", stdout: room.written });
-        room.leave();
+        leave(room);
         continue;
       }
       if (loaded === null && broken === null) {
@@ -67,11 +69,17 @@ function runProgram(quickjs: QuickJSWASMModule, source: string, job: ProgramJob)
     }
   }
   try {
-    loaded?.leave();
+    if (loaded) leave(loaded);
   } catch {
     wasm = null; // the instance cannot be trusted any more, what it said before can
   }
   return { used };
+}
+
+/** An interrupted runtime does not always let itself be freed: its whole instance goes then. */
+function leave(room: Room): void {
+  if (room.interrupted()) wasm = null;
+  else room.leave();
 }
 
 /** A runtime with one context: the program's, or that of the judge of its assertions. */
@@ -92,7 +100,7 @@ class Room {
     this.runtime = quickjs.newRuntime();
     this.runtime.setMemoryLimit(job.memoryMiB * 2 ** 20);
     this.runtime.setMaxStackSize(256 * 1024);
-    this.runtime.setInterruptHandler(() => this.tooMuch || Date.now() > deadline);
+    this.runtime.setInterruptHandler(() => this.interrupted());
     this.context = this.runtime.newContext();
     const { context } = this;
     this.codec = context.unwrapResult(context.evalCode(codec, "inside.js", { type: "global" }));
@@ -116,14 +124,41 @@ class Room {
     this.runtime.dispose();
   }
 
+  interrupted(): boolean {
+    return this.tooMuch || Date.now() > this.deadline;
+  }
+
   /** Runs a program to its end, timers included; null when all is well. */
   evaluate(source: string): Failed | null {
     const type = /(?:^|[;}])\s*(?:export|import)\s*(?:[\w{*"\x27])/m.test(source) ? "module" : "global";
-    const result = this.context.evalCode(source, "program.js", { type });
+    let result = this.context.evalCode(source, "program.js", { type });
+    let module = type === "module";
+    if (result.error && !module && /\bawait\b/.test(source)) {
+      // Only modules may wait outside of functions. A script that does not parse has not begun to run.
+      using error = result.error;
+      const failed = this.described(error);
+      if (!failed.message.startsWith("it threw SyntaxError")) return failed;
+      result = this.context.evalCode(source, "program.js", { type: "module" });
+      module = true;
+    }
     if (result.error) return this.failure(result.error);
-    if (type === "module") this.exports = result.value;
-    else result.value.dispose();
-    return this.settle();
+    if (!module) {
+      result.value.dispose();
+      return this.settle();
+    }
+    const failed = this.settle();
+    const state = this.context.getPromiseState(result.value);
+    if (state.type === "rejected") {
+      result.value.dispose();
+      return failed ?? this.failure(state.error);
+    }
+    if (state.type === "pending") {
+      result.value.dispose();
+      return failed ?? { kind: "error", message: "it waits for something that never comes" };
+    }
+    if (state.value !== result.value) result.value.dispose();
+    this.exports = state.value;
+    return failed;
   }
 
   /** Runs pending promises and timers until there are none. */
@@ -337,7 +372,7 @@ function assertion(
     }
     for (const value of values) value.dispose();
   }
-  if (!use.inside) judge.leave();
+  if (!use.inside) leave(judge);
   return why ?? { kind: "held" };
 
   /** In the judge's runtime: the program's value, or a function that calls the program's. */

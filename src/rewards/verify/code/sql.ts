@@ -29,15 +29,17 @@ export type QueryResult =
   | { readonly kind: "rows"; readonly rows: readonly (readonly Cell[])[]; readonly columns: number }
   | { readonly kind: "setup" | "error" | "forbidden" | "output" | "timeout" | "memory" | "crash"; readonly message: string };
 
+/** See code-tests.ts. */
+const here = import.meta.url;
 const kinds: Record<SqlDialect, SandboxKind> = {
   sqlite: {
     name: "SQLite",
-    module: new URL("../../../data/peers/sql.ts", import.meta.url),
+    module: new URL("../../../data/peers/sql.ts", here),
     start: { kind: "process", memoryMiB: 1536, reads: [] },
   },
   duckdb: {
     name: "DuckDB",
-    module: new URL("../../../data/peers/sql.ts", import.meta.url),
+    module: new URL("../../../data/peers/sql.ts", here),
     start: { kind: "process", memoryMiB: 1536 },
     needs: "@duckdb/node-api",
   },

@@ -8,9 +8,11 @@ import { inSandbox, type SandboxKind } from "./sandboxes.ts";
 import { moduleNames, refusal } from "./verilog-text.ts";
 import type { YosysJob, YosysResult } from "./yosys-peer.ts";
 
+/** See code-tests.ts. */
+const here = import.meta.url;
 const yosys: SandboxKind = {
   name: "Yosys",
-  module: new URL("./yosys-peer.ts", import.meta.url),
+  module: new URL("./yosys-peer.ts", here),
   start: { kind: "process", memoryMiB: 2048, flags: ["--wasm-max-mem-pages=16384"], reads: ["@yowasp/yosys"] },
   size: 2,
   needs: "@yowasp/yosys",

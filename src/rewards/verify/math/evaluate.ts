@@ -129,9 +129,20 @@ const wholeOf = (a: Num): bigint | null => {
 function factorial(a: Num): Num {
   const n = wholeOf(a);
   if (n === null) return isReal(a) && Number.isFinite(real(a)) ? gamma(real(a) + 1) : undefinedNumber;
-  if (n < 0n || n > largestFactorial) return undefinedNumber;
+  if (n < 0n) return undefinedNumber;
+  if (n > largestFactorial) return float(Infinity);
   let result = 1n;
   for (let k = 2n; k <= n; k++) result *= k;
+  return whole(result);
+}
+
+/** n!! = n (n - 2) (n - 4) ... */
+function doubleFactorial(a: Num): Num {
+  const n = wholeOf(a);
+  if (n === null || n < 0n) return undefinedNumber;
+  if (n > largestFactorial) return float(Infinity);
+  let result = 1n;
+  for (let k = n; k > 1n; k -= 2n) result *= k;
   return whole(result);
 }
 
@@ -163,6 +174,8 @@ function binomial(a: Num, b: Num): Num {
     for (let j = 0n; j < smaller; j++) result = divide(multiply(result, add(a, whole(-j))), whole(j + 1n));
     return result;
   }
+  // Beyond every double, as long as both are that large.
+  if (n !== null && k !== null && n - k > largestFactorial && k > 0n) return float(Infinity);
   return divide(factorial(a), multiply(factorial(b), factorial(add(a, negate(b)))));
 }
 
@@ -201,6 +214,8 @@ function call(name: string, list: readonly Node[], setting: Setting): Num {
       return root(a, b ?? whole(2));
     case "factorial":
       return factorial(a);
+    case "double factorial":
+      return doubleFactorial(a);
     case "binomial":
       return b === undefined ? undefinedNumber : binomial(a, b);
     case "abs":

@@ -41,7 +41,15 @@ export function sameExpression(a: Node, b: Node, setting: Setting, tolerance: nu
     }
     if (agreed >= 2) return true;
   }
-  return null;
+  return varies(a, b, names, setting) ? false : null;
+}
+
+/** Whether one side has no unknowns and the other takes different values: then they differ, even where the first cannot be computed. */
+function varies(a: Node, b: Node, names: readonly string[], setting: Setting): boolean {
+  if (symbols(a).length > 0 && symbols(b).length > 0) return false;
+  const other = symbols(a).length > 0 ? a : b;
+  const values = [...trials(names, [other])].map((values) => evaluate(other, { ...setting, values })).filter(isFinite);
+  return values.length > 1 && values.some((value) => sameNumber(value, values[0]!) === false);
 }
 
 /** Whether two equations (as left minus right) have the same solutions because one is a multiple of the other. */
@@ -136,7 +144,7 @@ function* trials(names: readonly string[], nodes: readonly Node[]): Generator<Ma
       node,
       (one) =>
         one.kind === "series" ||
-        (one.kind === "call" && (one.name === "factorial" || one.name === "binomial" || one.name === "gcd" || one.name === "lcm")) ||
+        (one.kind === "call" && (one.name.endsWith("factorial") || one.name === "binomial" || one.name === "gcd" || one.name === "lcm")) ||
         (one.kind === "power" && isNegativeNumber(one.base) && symbols(one.exponent).length > 0),
     ),
   );

@@ -12,15 +12,20 @@ export interface MathAnswerOptions extends Omit<SameOptions, "signal">, ExtractO
   readonly references?: "any" | "all";
 }
 
+/** The column that rows must have. A number is taken as it prints. */
+export interface MathReference {
+  readonly reference: string | number | readonly string[];
+}
+
 /**
  * Whether the answer in a completion is the reference: 1 or 0, or unscorable with the reason where nobody can say. The column `reference` is
- * a string or a list of strings, each an answer, or a solution with its answer in a box or after "####".
+ * a string, a number or a list of strings, each an answer, or a solution with its answer in a box or after "####".
  *
  * A completion without any answer gets 0: it is the model's duty to give one. A reference that cannot be read makes the row unscorable.
  *
  * @throws GuerdonError "usage" for a tolerance below 0 or a deadline that is not above 0
  */
-export function mathAnswer(options: MathAnswerOptions = {}): Reward<{ reference: string | readonly string[] }> {
+export function mathAnswer(options: MathAnswerOptions = {}): Reward<MathReference> {
   const { name = "math-answer", references = "any", places, ...same } = options;
   if (same.tolerance !== undefined && !(same.tolerance >= 0))
     throw new GuerdonError("usage", `mathAnswer: tolerance must be at least 0, not ${same.tolerance}.`);
@@ -49,7 +54,7 @@ export function referenceAnswer(reference: string): string {
   return solution ? (extractAnswer(reference, { places: ["boxed", "phrase"] })?.answer ?? reference) : reference;
 }
 
-const referenceColumn: Schema<{ reference: string | readonly string[] }> = {
+const referenceColumn: Schema<MathReference, { reference: string | readonly string[] }> = {
   "~standard": {
     version: 1,
     vendor: "guerdon",
@@ -59,7 +64,7 @@ const referenceColumn: Schema<{ reference: string | readonly string[] }> = {
       if (typeof reference === "number" && Number.isFinite(reference)) return { value: { reference: String(reference) } };
       if (Array.isArray(reference) && reference.length > 0 && reference.every((one) => typeof one === "string"))
         return { value: { reference } };
-      const message = reference === undefined ? "is missing" : "must be a string or a list of strings";
+      const message = reference === undefined ? "is missing" : "must be a string, a number or a list of strings";
       return { issues: [{ message, path: ["reference"] }] };
     },
   },

@@ -282,7 +282,8 @@ class Parser {
     return this.#nested(() => {
       let node = this.#operand();
       for (;;) {
-        if (this.#cursor.take("!")) node = { kind: "call", name: "factorial", arguments: [node] };
+        if (this.#cursor.take("!"))
+          node = { kind: "call", name: this.#cursor.take("!") ? "double factorial" : "factorial", arguments: [node] };
         else if (this.#cursor.take("°")) node = { kind: "degrees", value: node };
         else if (this.#cursor.take("'")) node = node.kind === "symbol" ? { kind: "symbol", name: `${node.name}'` } : node;
         else if (this.#cursor.is("^")) {

@@ -2,7 +2,7 @@ import { braced, clean, plainWords } from "./clean.ts";
 import { compare } from "./compare.ts";
 import { some, symbols, type Node } from "./node.ts";
 import { parse } from "./parse.ts";
-import { sameSymbolically } from "./symbolic.ts";
+import { isHopeless, sameSymbolically } from "./symbolic.ts";
 import type { Commas } from "./tokens.ts";
 
 /** The stage that decided: equal text, a letter of a multiple choice, our own arithmetic and probing, or the symbolic library. */
@@ -42,7 +42,8 @@ const longest = 2_000;
  * does not accept a percentage of the same digits ("0.5", answered "0.5%"). And a letter glued to a number, such as "5m", may be a unit in
  * an answer to "5", but is an unknown in a reference.
  *
- * Never throws because of what stands in the answer; resolves within the deadline + 250 ms.
+ * Never throws because of what stands in the answer; resolves within the deadline + 250 ms, not counting that the first pair which needs
+ * the symbolic stage waits until its worker is started (about half a second).
  */
 export async function sameAnswer(answer: string, reference: string, options: SameOptions = {}): Promise<Verdict> {
   const { deadlineMs = 1000 } = options;
@@ -56,7 +57,7 @@ export async function sameAnswer(answer: string, reference: string, options: Sam
       reason: "undecided",
       message: `"${brief(answer)}" and "${brief(reference)}" could neither be shown to be the same nor to differ.`,
     };
-  return sameSymbolically(settled.answer, settled.reference, start + deadlineMs, options.signal);
+  return sameSymbolically(settled.answer, settled.reference, deadlineMs - (performance.now() - start), options.signal);
 }
 
 /** The stages that need no library and no worker: the verdict, or the cleaned texts for the symbolic stage. */
@@ -167,7 +168,7 @@ function compareReadings(answer: string, reference: string, { tolerance }: SameO
   if (right.length === 0) return null;
   // What we cannot read is for the symbolic stage when it is well formed, and else no answer.
   if (left.length === 0)
-    return /\\[a-zA-Z]/.test(answer) && answer.length <= 400 && balanced(answer) && wordsOf(answer) === null ? null : false;
+    return /\\[a-zA-Z]/.test(answer) && !isHopeless(answer) && balanced(answer) && wordsOf(answer) === null ? null : false;
   // "5m^2" may be metres, where the reference has no unknowns.
   const letterUnit = /(?<=\d)(?:[mgshLNJWVKCF])(?=(?:\^\{?[23]\}?)?\s*$)/;
   if (letterUnit.test(answer) && right.every((node) => symbols(node).length === 0))

@@ -15,7 +15,7 @@ function isName(node: Node): boolean {
   if (node.kind === "ratio" || node.kind === "tuple") return node.items.every(isName);
   // The inverse function's name.
   if (node.kind === "power") return node.base.kind === "symbol" && node.exponent.kind === "negate";
-  if (node.kind !== "call" || /^(?:root|factorial|binomial|sin|cos|tan|ln|log|exp)$/.test(node.name)) return false;
+  if (node.kind !== "call" || /^(?:root|factorial|double factorial|binomial|sin|cos|tan|ln|log|exp)$/.test(node.name)) return false;
   return node.arguments.every((one) => isName(one) || one.kind === "number");
 }
 

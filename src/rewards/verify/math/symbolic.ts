@@ -16,21 +16,33 @@ function workers(): Pool<SymbolicJob, SymbolicResult> {
   return shared;
 }
 
-/** Starts the symbolic stage ahead of the first pair. @throws GuerdonError "io" when its worker cannot be started */
-export async function warmSymbolic(): Promise<void> {
-  await workers().warm(1);
+let started: Promise<void> | null = null;
+
+/** Starts the symbolic stage; once, and it never rejects: without it pairs come back with the reason. */
+export function warmSymbolic(): Promise<void> {
+  started ??= workers()
+    .warm(1)
+    .catch((cause: unknown) => {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      missing = `The symbolic stage could not be started (${why}) It needs: npm install @cortex-js/compute-engine`;
+    });
+  return started;
 }
 
 /** Numbers that keep the library busy for seconds in code that cannot be interrupted, or have more digits than it compares. */
 const tower = /\d{17,}|\d{4,}\s*!|!\s*!|\d[eE]\+?\d{4,}|\^\s*\{?\s*\d{4,}|\^[^^]{1,12}\^[^^]{1,12}\^|\d\s*\^\s*\{\s*\d+\s*\^/;
 
-/** Asks the symbolic library in a worker, which is killed at the deadline. */
-export async function sameSymbolically(answer: string, reference: string, until: number, signal?: AbortSignal): Promise<Verdict> {
-  if (missing !== null) return { verdict: "cannot say", reason: "no symbolic stage", message: missing };
-  const left = Math.ceil(until - performance.now());
+/** Whether the library would only waste time on a text. */
+export const isHopeless = (text: string): boolean => text.length > 400 || tower.test(text);
+
+/** Asks the symbolic library in a worker, which is killed after so many milliseconds. Starting the first worker does not count. */
+export async function sameSymbolically(answer: string, reference: string, milliseconds: number, signal?: AbortSignal): Promise<Verdict> {
+  const left = Math.ceil(milliseconds);
   if (left <= 0) return late;
-  const hopeless = [answer, reference].some((text) => text.length > 400 || tower.test(text));
-  if (hopeless) return { verdict: "cannot say", reason: "undecided", message: "The numbers in them are too large to be compared." };
+  if (isHopeless(answer) || isHopeless(reference))
+    return { verdict: "cannot say", reason: "undecided", message: "The numbers in them are too large to be compared." };
+  await warmSymbolic();
+  if (missing !== null) return { verdict: "cannot say", reason: "no symbolic stage", message: missing };
   // The pool reports a job that is too late when its worker is gone, for which native code can make it wait. This pair does not.
   const clock = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -54,8 +66,11 @@ export async function sameSymbolically(answer: string, reference: string, until:
         message: "The symbolic stage could show neither that they are the same nor that they differ.",
       };
     case "start":
-      missing = `The symbolic stage could not be started (${outcome.reason}). It needs: npm install @cortex-js/compute-engine`;
-      return { verdict: "cannot say", reason: "no symbolic stage", message: missing };
+      return {
+        verdict: "cannot say",
+        reason: "no symbolic stage",
+        message: `The symbolic stage could not be started again (${outcome.reason}).`,
+      };
     case "threw":
       return { verdict: "cannot say", reason: "undecided", message: `The symbolic stage could not read them: ${outcome.reason}` };
     case "timeout":

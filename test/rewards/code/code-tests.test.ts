@@ -1,0 +1,197 @@
+import { afterAll, describe, expect, it } from "vitest";
+import { closeSandboxes, codeTests, runTests, score, sqlResult, type CodeLanguage, type CodeTest } from "../../../src/rewards/index.ts";
+
+afterAll(() => closeSandboxes());
+
+const call = (name: string, args: unknown[], returns: unknown): CodeTest => ({ kind: "call", name, args, returns });
+const output = (stdin: string, stdout: string): CodeTest => ({ kind: "output", stdin, stdout });
+const assert = (code: string, inside = false): CodeTest => ({ kind: "assert", code, inside });
+
+describe.each<[CodeLanguage, string, readonly CodeTest[]]>([
+  [
+    "javascript",
+    "function add(a, b) { return a + b; }",
+    [call("add", [1, 2], 3), call("add", ["a", "b"], "ab"), assert("assert.equal(add(2, 2), 4); expect(add(1, 1)).toBe(2)")],
+  ],
+  [
+    "javascript",
+    "const add = async (a, b) => { await null; return a + b; };",
+    [call("add", [1, 2], 3), assert("assert.equal(await add(2, 2), 4)")],
+  ],
+  ["javascript", "module.exports = { add: (a, b) => a + b }", [call("add", [1, 2], 3)]],
+  [
+    "javascript",
+    "export const add = (a, b) => a + b;\nexport default add;",
+    [call("add", [1, 2], 3), assert("assert.deepEqual([add(1, 2)], [3])")],
+  ],
+  [
+    "javascript",
+    "const f = (x) => { if (x < 0) throw new RangeError('negative'); return { x, list: [x] }; };",
+    [
+      call("f", [1], { x: 1, list: [1] }),
+      assert("assert.throws(() => f(-1), /negative/)"),
+      assert("assert.deepStrictEqual(f(2), { x: 2, list: [2] })"),
+    ],
+  ],
+  [
+    "javascript",
+    "class Stack { #a = []; push(x) { this.#a.push(x); } pop() { return this.#a.pop(); } }",
+    [assert("const s = new Stack(); s.push(3); assert.equal(s.pop(), 3)", true)],
+  ],
+  ["javascript", "const n = Number(readline()); for (let i = 0; i < n; i++) print(i);", [output("2\n", "0\n1"), output("0\n", "")]],
+  [
+    "javascript",
+    "require('fs').readFileSync(0, 'utf8').trim().split('\\n').forEach((l) => console.log(l.length, [l], { l }));",
+    [output("ab\n", "2 [ 'ab' ] { l: 'ab' }")],
+  ],
+  [
+    "javascript",
+    "const rl = require('readline').createInterface({ input: process.stdin }); let s = 0; rl.on('line', (l) => (s += +l)); rl.on('close', () => { console.log(s); process.exit(0); });",
+    [output("1\n2\n3", "6")],
+  ],
+  [
+    "javascript",
+    "let s = ''; process.stdin.on('data', (d) => (s += d)); process.stdin.on('end', () => process.stdout.write(s.toUpperCase()));",
+    [output("abc", "ABC")],
+  ],
+  [
+    "javascript",
+    "setTimeout(() => console.log(2), 10); setTimeout(() => console.log(1), 5); await Promise.resolve(); console.log(0);",
+    [output("", "0\n1\n2")],
+  ],
+  ["typescript", "interface P { x: number }\nconst f = <T extends P>(p: T): number => p.x as number;", [call("f", [{ x: 4 }], 4)]],
+  [
+    "python",
+    "def add(a: int, b: int) -> int:\n    return a + b",
+    [
+      call("add", [1, 2], 3),
+      assert("assert add(2, 2) == 4"),
+      assert("for a, b, c in [(1, 1, 2), (2, 3, 5)]:\n    assert add(a, b) == c, 'sum'"),
+    ],
+  ],
+  ["python", "class Solution:\n    def twoSum(self, nums, target):\n        return [0, 1]", [call("twoSum", [[2, 7], 9], [0, 1])]],
+  [
+    "python",
+    "def f(x):\n    if x < 0: raise ValueError('negative')\n    return (x, {x}, {'k': [x / 2]})",
+    [
+      call("f", [1], [1, [1], { k: [0.5] }]),
+      assert("try:\n    f(-1)\n    assert False\nexcept ValueError as e:\n    assert str(e) == 'negative'"),
+      assert("assert f(2) == (2, {2}, {'k': [1.0]}) and isinstance(f(2), tuple)"),
+    ],
+  ],
+  ["python", "def sort(a):\n    a.sort()", [assert("x = [3, 1, 2]\nsort(x)\nassert x == [1, 2, 3]")]],
+  [
+    "python",
+    "def truncate(x):\n    return x - int(x)",
+    [
+      assert(
+        "METADATA = {'author': 'x'}\ndef check(candidate):\n    assert candidate(3.5) == 0.5\n    assert abs(candidate(1.33) - 0.33) < 1e-6\n",
+      ),
+    ],
+  ],
+  [
+    "python",
+    "class Stack:\n    def __init__(self): self.a = []\n    def push(self, x): self.a.append(x)\n    def pop(self): return self.a.pop()",
+    [assert("s = Stack(); s.push(3); assert s.pop() == 3", true)],
+  ],
+  ["python", "n = int(input())\nfor i in range(n): print(i, end=' ')", [output("3\n", "0 1 2"), output("0\n", "")]],
+  [
+    "python",
+    "import sys\ndef main():\n    print(sum(map(int, sys.stdin.read().split())))\nif __name__ == '__main__':\n    main()",
+    [output("1 2\n3", "6")],
+  ],
+  [
+    "python",
+    "import sys, heapq, dataclasses\n@dataclasses.dataclass\nclass P:\n    x: int\nprint(P(int(sys.stdin.buffer.readline())), sys.stdin.readline())\nsys.exit(0)",
+    [output("7\nrest", "P(x=7) rest")],
+  ],
+  ["python", "print('é', input())", [output("日本", "é 日本")]],
+])("%s: %s", (language, program, tests) => {
+  it("passes its tests", async () => {
+    const results = await runTests(program, tests, { language, timeoutMs: 20_000 });
+    expect(results).toEqual(tests.map(() => ({ passed: true })));
+  });
+});
+
+describe("codeTests", () => {
+  const tests = [{ call: "f", args: [1], returns: 2 }, { call: "f", args: [2], returns: 5 }, "assert f(3) == 6"];
+  const completion = "Sure:\n```python\ndef f(x):\n    return 2 * x\n```";
+  it("gives all or nothing, or the share of passed tests, with parts and a note", async () => {
+    const row = { prompt: "", completion, tests };
+    const parts = { "test 1": 1, "test 2": 0, "test 3": 1 };
+    const note = "2 of 3 tests passed; test 2: the answer is wrong";
+    expect(await score(codeTests({ language: "python" }), row)).toEqual({ value: 0, parts, note });
+    expect(await score(codeTests({ language: "python", credit: "share" }), row)).toEqual({ value: 2 / 3, parts, note });
+    expect(await score(codeTests({ language: "python" }), { ...row, tests: tests.toSpliced(1, 1) })).toEqual({
+      value: 1,
+      parts: { "test 1": 1, "test 2": 1 },
+    });
+  });
+
+  it("tells the answer's faults (0) from ours (null)", async () => {
+    const rewarded = codeTests({ language: "javascript", timeoutMs: 300 });
+    const row = { prompt: "", completion: "const f = (x) => 2 * x", tests: [{ call: "f", args: [1], returns: 2 }] };
+    const scores = await score(rewarded, [
+      row,
+      { ...row, completion: "```bash\nls\n```" },
+      { ...row, completion: "const f = (x) =>" },
+      { ...row, completion: "for (;;);" },
+      { ...row, completion: "const f = () => () => 1" },
+      { ...row, tests: [] },
+      { ...row, completion: "const f = () => () => 1", tests: ["assert.equal(f()(), 1)"] },
+      { ...row, completion: "const f = () => () => 1", tests: [{ assert: "assert.equal(f()(), 1)", inside: true }] },
+    ]);
+    expect(scores.map(({ value }) => value)).toEqual([1, 0, 0, 0, 0, null, null, 1]);
+    expect(scores.map(({ error }) => error?.kind)).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      "wrong-column",
+      "unparsable",
+      undefined,
+    ]);
+    expect(scores[3]!.note).toBe("0 of 1 tests passed; test 1: it was not done within 300 ms");
+  });
+
+  it("keeps what was passed before the time was up", async () => {
+    const program = "function f(x) { if (x === 2) for (;;); return x; }";
+    const results = await runTests(program, [call("f", [1], 1), call("f", [2], 2), call("f", [3], 3)], {
+      language: "javascript",
+      timeoutMs: 300,
+    });
+    expect(results.map(({ passed, why }) => why ?? passed)).toEqual([true, "timeout", "timeout"]);
+  });
+
+  it("refuses options out of range", () => {
+    expect(() => codeTests({ language: "ruby" as CodeLanguage })).toThrow(/language must be/);
+    expect(() => codeTests({ language: "python", timeoutMs: 0 })).toThrow(/timeoutMs must be from 1/);
+    expect(() => sqlResult({ dialect: "duckdb", database: "x.db" })).toThrow(/must be one of SQLite/);
+  });
+});
+
+describe("warm sandboxes are fast enough to train on", () => {
+  const rate = async (language: CodeLanguage, count: number): Promise<number> => {
+    const rewarded = codeTests({ language, timeoutMs: 20_000 });
+    const rows = Array.from({ length: count }, (_, i) => ({
+      prompt: "",
+      completion: language === "python" ? `def f(x):\n    return x + ${i}` : `function f(x) { return x + ${i}; }`,
+      tests: [{ call: "f", args: [1], returns: i + 1 }],
+    }));
+    let best = 0;
+    for (let i = 0; i < 4; i++) {
+      const start = performance.now();
+      const scores = await score(rewarded, rows);
+      best = Math.max(best, (1000 * count) / (performance.now() - start));
+      expect(scores.every(({ value }) => value === 1)).toBe(true);
+    }
+    return best;
+  };
+  it("1,000 JavaScript programs a second, 10 Python programs a second", async () => {
+    const rates = { javascript: await rate("javascript", 1000), python: await rate("python", 40) };
+    console.log(`programs a second: ${JSON.stringify(rates, (_, x: unknown) => (typeof x === "number" ? Math.round(x) : x))}`);
+    expect(rates.javascript).toBeGreaterThan(1000);
+    expect(rates.python).toBeGreaterThan(10);
+  });
+});
