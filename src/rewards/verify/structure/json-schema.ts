@@ -256,7 +256,8 @@ const shapes: Readonly<Record<string, (value: unknown) => boolean>> = {
 function isPattern(value: unknown): boolean {
   if (typeof value !== "string") return false;
   try {
-    return new RegExp(value, "u") !== null;
+    void new RegExp(value, "u");
+    return true;
   } catch {
     return false;
   }
