@@ -1,7 +1,7 @@
 import { GuerdonError } from "../error.ts";
 import type { Message } from "../data/row.ts";
-import { changed, requireFinite } from "./compose-parts.ts";
-import { unscorable, type Score } from "./grade.ts";
+import { changed, requireFinite, type Joined } from "./compose-parts.ts";
+import { unscorable, type Score, type ScoreError } from "./grade.ts";
 import type { Reward } from "./reward.ts";
 
 /**
@@ -24,6 +24,35 @@ export function deltaSteps(steps: readonly number[], { answerStep = false }: { r
   const reasoning = answerStep ? steps.slice(0, -1) : steps;
   const deltas = reasoning.map((q, k) => (k < reasoning.length - 1 ? q - reasoning[k + 1]! : q));
   return answerStep && steps.length > 0 ? [...deltas, 0] : deltas;
+}
+
+/**
+ * Potential-based shaping: gamma Phi(s_{k+1}) - Phi(s_k) for each step, with the potential 0 after the last. The discounted sum is
+ * -Phi(s_0) whatever the steps were, so that the best policy stays the best.
+ *
+ * @param potentials Phi of the state before each step
+ * @param gamma the discount of the return, from 0 to 1
+ * Source: Ng, Harada and Russell, 1999.
+ */
+export const potentialSteps = (potentials: readonly number[], gamma: number): number[] =>
+  potentials.map((before, k) => gamma * (potentials[k + 1] ?? 0) - before);
+
+/**
+ * A reward of steps whose step scores are taken for potentials of the states before them: step rewards are their differences (see
+ * `potentialSteps`), to be added to the reward that counts. The value is their discounted sum.
+ *
+ * @param options.gamma the discount of the return, from 0 to 1; 1 unless said
+ * @throws GuerdonError "usage" for a gamma out of range
+ */
+export function potential<Needs extends object>(
+  inner: Reward<Needs>,
+  { gamma = 1, name }: { readonly gamma?: number; readonly name?: string } = {},
+): Reward<Needs> {
+  if (!(gamma >= 0 && gamma <= 1)) throw new GuerdonError("usage", `potential: gamma must be from 0 to 1, not ${gamma}.`);
+  return changed("potential", inner, { name, gamma }, (score) => {
+    const shaped = ofSteps(score, (steps) => potentialSteps(steps, gamma));
+    return "error" in shaped ? shaped : { steps: shaped.steps, value: total(shaped.steps.map((step, k) => gamma ** k * step)) };
+  });
 }
 
 /**
@@ -56,7 +85,10 @@ export function delta<Needs extends object>(
   return changed("delta", inner, { name, answerStep }, (score) => ofSteps(score, (steps) => deltaSteps(steps, { answerStep })));
 }
 
-function ofSteps({ steps }: Score, change: (steps: readonly number[]) => number[]) {
+function ofSteps(
+  { steps }: Score,
+  change: (steps: readonly number[]) => number[],
+): Required<Joined> | (Score & { readonly error: ScoreError }) {
   if (steps === undefined)
     return unscorable("not-a-grade", "The reward grades no steps. Use one that does, such as one made by reward.steps.");
   const after = change(steps);

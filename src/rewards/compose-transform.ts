@@ -27,6 +27,22 @@ export function clip<Needs extends object>(inner: Reward<Needs>, { low = -Infini
 }
 
 /**
+ * A reward bent into bounds: "sigmoid" into (0, 1), "tanh" into (-1, 1). Order is kept, large differences far from 0 are not. Centre it
+ * first.
+ *
+ * @param options.steepness factor before bending, above 0; 1 unless said
+ * @throws GuerdonError "usage" for a steepness that is not above 0
+ */
+export function squash<Needs extends object>(
+  inner: Reward<Needs>,
+  { by, steepness = 1, name }: { readonly by: "sigmoid" | "tanh"; readonly steepness?: number; readonly name?: string },
+): Reward<Needs> {
+  if (!(steepness > 0 && steepness < Infinity)) throw new GuerdonError("usage", `squash: steepness must be above 0, not ${steepness}.`);
+  const bend = by === "sigmoid" ? sigmoid : Math.tanh;
+  return changed("squash", inner, { name, by, steepness }, ({ value }) => ({ value: bend(steepness * value) }));
+}
+
+/**
  * A line through knots [t, weight], t rising. "line": straight between knots; "hold": the weight of the last knot until the next. Constant
  * before the first and after the last knot.
  */

@@ -10,6 +10,8 @@ import {
   deltaSteps,
   discounted,
   ensemble,
+  potential,
+  potentialSteps,
   preference,
   product,
   reward,
@@ -17,6 +19,7 @@ import {
   scheduleAt,
   scheduled,
   score,
+  squash,
   sum,
   type EnsembleOptions,
   type Reward,
@@ -175,6 +178,32 @@ test("what is to come after a delta is the step's own score, whatever the number
       q.forEach((own, k) => expect(deltas.slice(k).reduce((a, b) => a + b, 0)).toBeCloseTo(own, 9));
     }),
   );
+});
+
+test("potential-based shaping adds up to minus the first potential, whatever the steps", async () => {
+  close(potentialSteps([1, 3, 2], 0.5), [0.5, -2, -2]);
+  const shaped = await score(potential(stepped([1, 3, 2]), { gamma: 0.5 }), withSteps(3));
+  close(shaped.steps, [0.5, -2, -2]);
+  expect(shaped.value).toBeCloseTo(-1, 12);
+  fc.assert(
+    fc.property(
+      fc.array(fc.double({ min: -1, max: 1, noNaN: true }), { minLength: 1, maxLength: 9 }),
+      fc.double({ min: 0, max: 1, noNaN: true }),
+      (phi, gamma) => {
+        const sum = potentialSteps(phi, gamma).reduce((total, step, k) => total + gamma ** k * step, 0);
+        expect(sum).toBeCloseTo(-phi[0]!, 9);
+      },
+    ),
+  );
+});
+
+test("squash bends into bounds", async () => {
+  const at = async (by: "sigmoid" | "tanh", completion: string) =>
+    (await score(squash(number, { by, steepness: 2 }), { ...row, completion })).value;
+  expect(await at("sigmoid", "0.5")).toBeCloseTo(0.731059, 6);
+  expect(await at("tanh", "0.5")).toBeCloseTo(Math.tanh(1), 12);
+  expect(await at("sigmoid", "-1e9")).toBe(0);
+  expect(() => squash(number, { by: "tanh", steepness: 0 })).toThrow(/above 0/);
 });
 
 test("a sum with steps puts outcomes on the last one", async () => {

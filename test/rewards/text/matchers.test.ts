@@ -5,6 +5,7 @@ import {
   bagJaccard,
   bagMatch,
   bleuMatch,
+  choiceMatch,
   chrfMatch,
   editDistance,
   editMatch,
@@ -14,6 +15,8 @@ import {
   longestCommonSubsequence,
   maxAverageSimilarity,
   normalised,
+  numericEqual,
+  numericMatch,
   normalisedMatch,
   rouge,
   score,
@@ -52,6 +55,34 @@ test("exact and normalised matches", async () => {
   expect(await of(normalisedMatch(), "It is the Eiffel tower.", "Eiffel Tower")).toBe(0);
   expect(await of(normalisedMatch({ contains: true }), "It is the Eiffel tower.", "Eiffel Tower")).toBe(1);
   expect(await of(normalisedMatch({ contains: true }), "unparisian", "paris")).toBe(0);
+});
+
+test("numbers in prose, and chosen options", async () => {
+  expect([
+    numericEqual(1, 1),
+    numericEqual(104, 100, { relative: 0.05 }),
+    numericEqual(106, 100, { relative: 0.05 }),
+    numericEqual(Number.NaN, 1),
+  ]).toEqual([true, true, false, false]);
+  const about = numericMatch({ relative: 0.05 });
+  expect([await of(about, "Of 7 it is 1,040.", 1000), await of(about, "It is 940", "1,000"), await of(about, "none", 3)]).toEqual([
+    1, 0, 0,
+  ]);
+  expect((await score(about, { prompt: "p", completion: "3", reference: "three" })).error!.kind).toBe("declined");
+  const right = [
+    "B",
+    "(b)",
+    "**B.**",
+    "The answer is B.",
+    "Answer: (B) because A is wrong",
+    "\\boxed{\\text{B}}",
+    "<answer>B. Rome</answer>",
+    "(A) is wrong, so (B)",
+  ];
+  for (const text of right) expect([text, await of(choiceMatch(), text, "B")]).toEqual([text, 1]);
+  for (const text of ["A", "", "Because", "The answer is Bread", "(B), no, (C)"])
+    expect([text, await of(choiceMatch(), text, "B")]).toEqual([text, 0]);
+  expect((await score(choiceMatch(), { prompt: "p", completion: "B", reference: "Rome" })).error!.kind).toBe("declined");
 });
 
 test("bags: the shared conventions of empty ones, repetitions counted", async () => {

@@ -88,10 +88,11 @@ export function settle(
   if (compact(a) === compact(b)) return { verdict: "same", stage: "text" };
   const [chosen, wanted] = [choice(a), choice(b)];
   if (wanted !== null && chosen !== null) return { verdict: chosen.letter === wanted.letter ? "same" : "different", stage: "choice" };
-  const [left, right] = [chosen !== null || wanted?.rest == null ? a : a, wanted?.rest ?? b];
-  const [words, others] = [wordsOf(left), wordsOf(right)];
+  // "(B) 42", answered "42".
+  const wantedText = wanted?.rest ?? b;
+  const [words, others] = [wordsOf(a), wordsOf(wantedText)];
   if (words !== null && others !== null) return { verdict: words === others ? "same" : "different", stage: "text" };
-  const same = compareReadings(left, right, options, until);
+  const same = compareReadings(a, wantedText, options, until);
   if (same !== null) return { verdict: same ? "same" : "different", stage: "value" };
   return { answer: a, reference: b };
 }

@@ -15,7 +15,7 @@ const withSources = columns<WithSources, WithSources>({ sources });
 
 /** The numbers in an answer's marks [1], [2, 3] or [4-6], in order and with repetitions. Ranges of more than 100 count as their ends. */
 export function citedNumbers(text: string): number[] {
-  return [...text.matchAll(/\[(\d{1,6}(?:\s*[,;–-]\s*\d{1,6})*)\]/gu)].flatMap((match) =>
+  return [...text.matchAll(/\[(\d{1,6}(?:\s*[–-]\s*\d{1,6})?(?:\s*[,;]\s*\d{1,6}(?:\s*[–-]\s*\d{1,6})?)*)\]/gu)].flatMap((match) =>
     match[1]!.split(/[,;]/u).flatMap((one) => {
       const [from = 0, to = from] = one.split(/[–-]/u).map(Number);
       return to > from && to - from <= 100 ? Array.from({ length: to - from + 1 }, (_, i) => from + i) : to === from ? [from] : [from, to];

@@ -84,7 +84,7 @@ const checks = {
   "detectable_format:constrained_response": (text) =>
     ["My answer is yes.", "My answer is no.", "My answer is maybe."].some((one) => text.includes(one)),
   "detectable_format:number_highlighted_sections": (text, given) =>
-    (text.match(/\*\*[^\n*]+\*\*|\*[^\n*]+\*/g) ?? []).filter((one) => one.replaceAll("*", "").trim() !== "").length >=
+    (text.match(/\*\*[^\n*]*\*\*|\*[^\n*]*\*/g) ?? []).filter((one) => one.replaceAll("*", "").trim() !== "").length >=
     given.count("num_highlights"),
   "detectable_format:multiple_sections": (text, given) =>
     occurrences(text, new RegExp(`${literal(given.text("section_spliter"))}\\s?\\d+`, "gu")) >= given.count("num_sections"),

@@ -1,6 +1,7 @@
 import type { CallContext } from "../../calls.ts";
 import { unscorable, type Score } from "../../grade.ts";
 import { reward, type Reward } from "../../reward.ts";
+import { numbersIn } from "../answer-data.ts";
 import { columns, texts, type References } from "../columns.ts";
 import { bagF1, bagJaccard } from "./bag.ts";
 import { editSimilarity } from "./distance.ts";
@@ -52,6 +53,64 @@ export const normalisedMatch = ({
     const isIn = (one: string): boolean => (contains ? ` ${answer} `.includes(` ${one} `) : answer === one);
     return references.some((one) => isIn(normalised(one))) ? 1 : 0;
   });
+
+/**
+ * Whether two numbers are equal within an absolute or a relative tolerance (of the right one), whichever is wider. Never for NaN.
+ *
+ * @param right the number that is right
+ */
+export const numericEqual = (
+  given: number,
+  right: number,
+  { absolute = 0, relative = 0 }: { readonly absolute?: number; readonly relative?: number } = {},
+): boolean => given === right || Math.abs(given - right) <= Math.max(absolute, relative * Math.abs(right));
+
+/**
+ * 1 when the last number in the answer is the reference within a tolerance (see `numericEqual`), else 0. For numbers in prose; `mathAnswer`
+ * reads formulas. A relative tolerance of 0.05 is usual for values read off charts. Thousands may be separated by commas.
+ */
+export const numericMatch = ({
+  absolute = 0,
+  relative = 0,
+  name = "numeric-match",
+}: { readonly absolute?: number; readonly relative?: number; readonly name?: string } = {}): Reward<WithReferences> =>
+  matcher(name, `1 ${absolute} ${relative}`, (text, references) => {
+    const numbers = references.map((one) => numbersIn(plainNumbers(one)).at(-1)).filter((one) => one !== undefined);
+    if (numbers.length === 0) return "The reference is no number.";
+    const given = numbersIn(plainNumbers(text)).at(-1);
+    return given !== undefined && numbers.some((right) => numericEqual(given, right, { absolute, relative })) ? 1 : 0;
+  });
+
+const plainNumbers = (text: string): string => text.replaceAll(/(?<=\d),(?=\d{3}(?!\d))/g, "");
+
+/**
+ * 1 when the answer chooses the option of the reference, a letter such as "B", else 0. The choice is the whole answer, what follows "answer
+ * is" or "answer:", what is in a box or an answer tag, or the last letter in parentheses.
+ */
+export const choiceMatch = ({ name = "choice-match" }: { readonly name?: string } = {}): Reward<WithReferences> =>
+  matcher(name, "1", (text, references) => {
+    const wanted = references.map(choiceIn).filter((one) => one !== null);
+    if (wanted.length === 0) return "The reference is no letter of an option.";
+    const given = choiceIn(text);
+    return given !== null && wanted.includes(given) ? 1 : 0;
+  });
+
+/** The letter that a text chooses, in upper case; null where there is none. */
+export function choiceIn(text: string): string | null {
+  const whole = /^\s*[*([]*([A-Za-z])[)\].:*]*\s*$/.exec(text)?.[1];
+  if (whole !== undefined) return whole.toUpperCase();
+  const places = [
+    /\\boxed\s*\{\s*(?:\\text\s*\{)?\s*\(?([A-Za-z])\)?\s*\}/g,
+    /<answer>\s*\(?([A-Za-z])\)?[.:)]?(?:\s[^<]*)?<\/answer>/g,
+    /(?:answer|choice|option)\s*(?:is|:)\s*[*(]*([A-Z])(?![A-Za-z])/gi,
+    /\(([A-Z])\)/g,
+  ];
+  for (const place of places) {
+    const found = [...text.matchAll(place)].at(-1)?.[1];
+    if (found !== undefined) return found.toUpperCase();
+  }
+  return null;
+}
 
 /**
  * The share of words that answer and reference have in common, with repetitions: F1, or the Jaccard index. From 0 to 1. Words are
