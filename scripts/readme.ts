@@ -93,7 +93,7 @@ function bench(): string {
   const number = (x: number) => (x >= 100 ? x.toFixed(0) : x.toPrecision(3));
   return [
     table(
-      ["one thread, CPU time", "Guerdon", ...(file.peer ? [`PyTorch ${file.peer}`, "Guerdon / PyTorch"] : [])],
+      ["one thread, CPU time", "Guerdon", ...(file.peer ? [file.peer, "Guerdon / PyTorch"] : [])],
       file.measurements.map(({ name, unit, ours, peer, ratio }) => [
         name,
         `${number(ours)} ${unit}`,
