@@ -226,10 +226,12 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
 
   program
     .command("shim")
-    .description("print a Python file, of the standard library only, that calls guerdon serve from a trainer")
+    .description(
+      "print a Python file, of the standard library only, that calls guerdon serve from a trainer: guerdon shim trl > guerdon_reward.py",
+    )
     .argument("<trainer>", "trl or verl")
     .option(...json)
-    .addHelpText("after", examples("shim trl > guerdon_reward.py", "shim verl > guerdon_reward.py"))
+    .addHelpText("after", examples("shim trl", "shim verl"))
     .action(action(async (s, trainer: string) => (await import("./commands/shim.ts")).shim(s, trainer)));
 
   const runs = program.command("runs").description("look at runs");
