@@ -26,6 +26,7 @@ export async function init(screen: Screen, folder: string): Promise<void> {
   const node = command === "guerdon" ? "node" : "node --conditions=guerdon-source";
   screen.result(paths.join("\n"), { written: paths });
   screen.say();
+  screen.say(`Score ten rows    ${command} score ${join(folder, "rows.jsonl")} --reward ${join(folder, "reward.ts")}#quality`);
   screen.say(`Test the reward   ${node} --test ${join(folder, "reward.test.ts")}`);
   screen.say(`Train on it       ${command} train ${join(folder, "train.config.ts")}`);
 }
