@@ -28,6 +28,9 @@ const number = (low: number, high: number) => (text: string) => {
   return value;
 };
 
+/** For options that may be given several times. */
+const listed = (text: string, before: readonly string[] | undefined): readonly string[] => [...(before ?? []), text];
+
 const failOrZero = (text: string): "fail" | 0 => {
   if (text !== "fail" && text !== "0") throw new InvalidArgumentError("It must be fail or 0.");
   return text === "fail" ? "fail" : 0;
@@ -209,10 +212,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .option("--memory <MiB>", "end a process that grows beyond this", whole(32))
     .option("--max-rows <n>", "rows that may wait; more are refused with 429 (default: 20000)", whole(1))
     .option("--max-megabytes <n>", "largest request (default: 16.8)", number(0.001, 2000))
-    .option("--end-token <text>", "text that ends an answer, beside the usual ones; again for more", (text: string, all: string[] = []) => [
-      ...all,
-      text,
-    ])
+    .option("--end-token <text>", "text that ends an answer, beside the usual ones; again for more", listed)
     .option(...json)
     .addHelpText(
       "after",
