@@ -117,7 +117,7 @@ const checks = {
   "startend:quotation": (text) => text.trim().length > 1 && text.trim().startsWith('"') && text.trim().endsWith('"'),
   "change_case:capital_word_frequency": (text, given) =>
     given.relation("capital_relation")(
-      (text.match(/[\p{L}\p{M}\p{N}'’-]+/gu) ?? []).filter(isUpper).length,
+      (text.match(/[\p{L}\p{M}\p{N}]+(?:[.'’-]+[\p{L}\p{M}\p{N}]+)*/gu) ?? []).filter(isUpper).length,
       given.count("capital_frequency"),
     ),
   "change_case:english_capital": (text) => isUpper(text) && mayBeEnglish(text),
