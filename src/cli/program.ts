@@ -31,6 +31,9 @@ const number = (low: number, high: number) => (text: string) => {
   return value;
 };
 
+/** For options that may be given several times. */
+const listed = (text: string, before: readonly string[] | undefined): readonly string[] => [...(before ?? []), text];
+
 const failOrZero = (text: string): "fail" | 0 => {
   if (text !== "fail" && text !== "0") throw new InvalidArgumentError("It must be fail or 0.");
   return text === "fail" ? "fail" : 0;
@@ -238,11 +241,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .option("--memory <MiB>", "end a process that grows beyond this", whole(32))
     .option("--max-rows <n>", "rows that may wait; more are refused with 429 (default: 20000)", whole(1))
     .option("--max-megabytes <n>", "largest request (default: 16.8)", number(0.001, 2000))
-    .option(
-      "--end-token <text>",
-      "text that ends an answer, beside the usual ones; again for more",
-      (text: string, all?: readonly string[]) => [...(all ?? []), text],
-    )
+    .option("--end-token <text>", "text that ends an answer, beside the usual ones; again for more", listed)
     .option(...json)
     .addHelpText(
       "after",
@@ -256,10 +255,12 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
 
   program
     .command("shim")
-    .description("print a Python file, of the standard library only, that calls guerdon serve from a trainer")
+    .description(
+      "print a Python file, of the standard library only, that calls guerdon serve from a trainer: guerdon shim trl > guerdon_reward.py",
+    )
     .argument("<trainer>", "trl or verl")
     .option(...json)
-    .addHelpText("after", examples("shim trl > guerdon_reward.py", "shim verl > guerdon_reward.py"))
+    .addHelpText("after", examples("shim trl", "shim verl"))
     .action(action(async (s, trainer: string) => (await import("./commands/shim.ts")).shim(s, trainer)));
 
   const runs = program.command("runs").description("look at runs");

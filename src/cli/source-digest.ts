@@ -5,6 +5,9 @@ import { dirname, resolve } from "node:path";
 /** Imports of files by a relative path, static and dynamic. */
 const relativeImport = /\b(?:from|import)\s*\(?\s*["'](\.{1,2}\/[^"']+)["']/g;
 
+/** Names of files that may be part of a reward, for those who watch for changes: code, and what code reads. */
+export const sourceName = /\.(?:[cm]?[jt]sx?|json|txt|md|ya?ml)$/;
+
 /** The files that a module is made of: itself, every file it imports by a relative path, and so on, with their text. */
 export function sourceFiles(path: string): ReadonlyMap<string, string> {
   const files = new Map<string, string>();

@@ -1,4 +1,4 @@
-/** The files that `guerdon init` writes: a reward, its test, and a configuration. Trained in well under a minute. */
+/** The files that `guerdon init` writes: a reward, ten rows, a test, and a configuration. Trained in well under a minute. */
 export const templates: Readonly<Record<string, string>> = {
   "reward.ts": `// A reward is a function that scores an answer. This one is the sum of two parts.
 import { sorting } from "guerdon/environments";
@@ -22,27 +22,34 @@ export const placed = reward("placed", ({ text, prompt }) => {
 // What training sees. Every part keeps its name in the metrics.
 export const quality = sum({ right, placed }, { weights: { placed: 0.2 } });
 `,
-  "reward.test.ts": `import assert from "node:assert/strict";
+  "rows.jsonl": `{"prompt": "7 2 9 4 :", "completion": "2 4 7 9", "reference": "2 4 7 9"}
+{"prompt": "7 2 9 4 :", "completion": "2 4 9 7", "reference": "2 4 7 9"}
+{"prompt": "5 5 1 3 :", "completion": "1 3 5 5", "reference": "1 3 5 5"}
+{"prompt": "5 5 1 3 :", "completion": "5 5 3 1", "reference": "1 3 5 5"}
+{"prompt": "8 6 0 9 :", "completion": "0 6 8 9", "reference": "0 6 8 9"}
+{"prompt": "8 6 0 9 :", "completion": "0 6 8", "reference": "0 6 8 9"}
+{"prompt": "1 2 3 4 :", "completion": "1 2 3 4", "reference": "1 2 3 4"}
+{"prompt": "1 2 3 4 :", "completion": "", "reference": "1 2 3 4"}
+{"prompt": "9 8 7 6 :", "completion": "6 7 8 9", "reference": "6 7 8 9"}
+{"prompt": "9 8 7 6 :", "completion": "sorted", "reference": "6 7 8 9"}
+`,
+  "reward.test.ts": `// Does the reward prefer what is better? Claims about it, for node:test, vitest or any other runner.
+import { readFileSync } from "node:fs";
 import test from "node:test";
-import { score } from "guerdon/rewards";
-import { quality } from "./reward.ts";
+import { expectReward } from "guerdon/rewards";
+import { quality, right } from "./reward.ts";
 
-const grade = async (completion: string) => {
-  const [graded] = await score(quality, [{ prompt: "7 2 9 4 :", completion, reference: "2 4 7 9" }]);
-  return graded;
-};
+// Ten rows, the better answer to each task first:  guerdon score rows.jsonl --reward reward.ts#quality
+const rows = readFileSync(new URL("rows.jsonl", import.meta.url), "utf8").trim().split("\\n").map((line) => JSON.parse(line));
 
-test("a right answer gets both parts", async () => {
-  const { value, parts } = await grade("2 4 7 9");
-  assert.deepEqual(parts, { right: 1, placed: 1 });
-  assert.equal(value, 1.2);
-});
+test("a right answer gets both parts", () => expectReward(quality).toScore(rows[0], 1.2));
 
-test("a wrong answer gets its share of numbers in place", async () => {
-  const { value, parts } = await grade("2 4 9 7");
-  assert.deepEqual(parts, { right: 0, placed: 0.5 });
-  assert.equal(value, 0.1);
-});
+test("a wrong answer gets its share of numbers in place", () => expectReward(quality).toScore(rows[1], 0.1));
+
+for (let i = 0; i < rows.length; i += 2)
+  test(\`the better answer to \${rows[i].prompt} is preferred\`, () => expectReward(quality).toPrefer(rows[i], rows[i + 1], { margin: 0.5 }));
+
+test("without a reference nobody can say", () => expectReward(right).toBeUnscorable({ prompt: "2 1 :", completion: "1 2" }, "missing-column"));
 `,
   "train.config.ts": `// What to train, on what, and how. Run it:  guerdon train train.config.ts
 import { defineJob, grpo } from "guerdon/training";

@@ -10,7 +10,7 @@ import type { ScoreCommand } from "./commands/score.ts";
 import { interruptible } from "./interrupt.ts";
 import { loadReward } from "./rewards.ts";
 import { printable, short, type Screen } from "./screen.ts";
-import { sourceFiles } from "./source-digest.ts";
+import { sourceFiles, sourceName } from "./source-digest.ts";
 
 /** What is compared from one scoring to the next. */
 interface Seen {
@@ -23,7 +23,6 @@ interface Seen {
 const shownRows = 10;
 /** Editors write a file in several steps. */
 const quietMs = 80;
-const sources = /\.(?:[cm]?[jt]sx?|json|txt|md|ya?ml)$/;
 
 /**
  * `guerdon score --watch`: scores, and scores again whenever the reward's file, a file that it imports, one beside these or the input changes, each time in a process
@@ -60,7 +59,7 @@ export async function watchScores(screen: Screen, input: string, options: ScoreC
             watchers.set(
               folderOf,
               watch(folderOf, (_, name) => {
-                if (name === null || sources.test(name) || join(folderOf, name) === inputPath) changed();
+                if (name === null || sourceName.test(name) || join(folderOf, name) === inputPath) changed();
               }),
             );
       };

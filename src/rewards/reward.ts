@@ -169,6 +169,7 @@ function ofSteps(name: string, ...rest: [Steps<object>] | [StepsOptions, Steps<o
         const ready = await prepared(answer, name, options.columns);
         if ("error" in ready) return ready;
         const texts = stepsOf(answer.row, ready.graded.text);
+        if (texts === null) return unscorable("missing-column", `"steps" is missing (needed by the reward "${name}").`);
         if (typeof texts === "string") return unscorable("wrong-column", `The reward "${name}" cannot use the column "steps": ${texts}.`);
         const outcome = await calls.call(
           name,
@@ -248,10 +249,10 @@ const ofStepScores = {
 } satisfies Readonly<Record<string, (scores: readonly number[]) => number>>;
 const sumOf = (scores: readonly number[]): number => scores.reduce((total, score) => total + score, 0);
 
-/** The texts of a row's steps, or what is wrong with them. */
-function stepsOf({ steps, completion }: Row, text: string): readonly string[] | string {
+/** The texts of a row's steps; null where there are none, and no conversation whose turns could be the steps; or what is wrong with them. */
+function stepsOf({ steps, completion }: Row, text: string): readonly string[] | string | null {
   if (steps === undefined || steps === null) {
-    if (!Array.isArray(completion)) return "it is missing, and the completion is no conversation whose turns could be the steps";
+    if (!Array.isArray(completion)) return null;
     return completion.flatMap((message: Message | null) => (message?.role === "assistant" ? [finalText([message]) ?? ""] : []));
   }
   if (!Array.isArray(steps) || steps.length === 0) return "it must be a list of texts or of spans { from, to } with at least one";

@@ -32,7 +32,13 @@ async function open(source: string, limits: ScoringLimits): Promise<void> {
     );
     apply = reporting(each);
     const offer: Offer = {
-      rewards: loaded.map(({ reward: { name, scope, parts }, version }, i) => ({ name, export: names[i]!, version, scope, parts })),
+      rewards: loaded.map(({ reward: { name, scope, parts }, version }, i) => ({
+        name,
+        export: names[i] === "default" ? name : names[i]!,
+        version,
+        scope,
+        parts,
+      })),
       main: main === null ? null : names.indexOf(main),
     };
     post({ offer });

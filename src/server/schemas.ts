@@ -46,9 +46,6 @@ const score = z
   })
   .register(named, { id: "Score" });
 
-const rewardName = z.object({ name: z.string(), version: z.string() });
-export const scoreReply = z.object({ scores: z.array(score), reward: rewardName }).register(named, { id: "ScoreReply" });
-
 const list = <T extends z.ZodType>(of: T, what: string) => z.array(of, { error: said(`a list of ${what}`) });
 export const openRlhfRequest = z
   .object(
@@ -60,9 +57,6 @@ export const openRlhfRequest = z
     { error: said("an object with query, prompts and labels") },
   )
   .register(named, { id: "OpenRlhfRequest" });
-export const openRlhfReply = z
-  .object({ rewards: z.array(z.number()), extra_logs: z.record(z.string(), z.array(z.number())) })
-  .register(named, { id: "OpenRlhfReply" });
 
 export const classifyRequest = z
   .object(
@@ -73,19 +67,20 @@ export const classifyRequest = z
     { error: said("an object with input") },
   )
   .register(named, { id: "ClassifyRequest" });
-export const classifyReply = z
-  .object({
+
+/** Only described: they are plain data of our own, and not checked once more. */
+const replies = {
+  ScoreReply: z.object({ scores: z.array(score), reward: z.object({ name: z.string(), version: z.string() }) }),
+  OpenRlhfReply: z.object({ rewards: z.array(z.number()), extra_logs: z.record(z.string(), z.array(z.number())) }),
+  ClassifyReply: z.object({
     id: z.string(),
     object: z.literal("list"),
     created: z.number(),
     model: z.string(),
     data: z.array(z.object({ index: z.number(), label: z.string(), probs: z.array(z.number()), num_classes: z.number() })),
     usage: z.object({ prompt_tokens: z.number(), total_tokens: z.number(), completion_tokens: z.number() }),
-  })
-  .register(named, { id: "ClassifyReply" });
-
-export const rewardsReply = z
-  .object({
+  }),
+  Rewards: z.object({
     rewards: z.array(
       z.object({
         name: z.string(),
@@ -96,12 +91,12 @@ export const rewardsReply = z
         default: z.boolean(),
       }),
     ),
-  })
-  .register(named, { id: "Rewards" });
-
-export const failure = z
-  .object({ error: z.object({ code: z.string(), message: z.string(), row: z.number().optional(), field: z.string().optional() }) })
-  .register(named, { id: "Failure" });
+  }),
+  Failure: z.object({
+    error: z.object({ code: z.string(), message: z.string(), row: z.number().optional(), field: z.string().optional() }),
+  }),
+};
+for (const [id, schema] of Object.entries(replies)) named.add(schema, { id });
 
 interface Issue {
   readonly message: string;

@@ -5,7 +5,7 @@ import type { Score, Scope } from "../rewards/index.ts";
 export interface OfferedReward {
   /** The reward's own name. */
   readonly name: string;
-  /** The name under which its file exports it; the same as `name` where there is no file. */
+  /** The name under which its file exports it; its own name where it is a default export, or there is no file. */
   readonly export: string;
   /** Changes whenever its grades may have changed. */
   readonly version: string;

@@ -295,7 +295,7 @@ export default defineJob({
 test("init writes a reward whose test passes and a configuration that trains; it never overwrites", async () => {
   const { status, out } = await guerdon(["init", "mine"], root);
   expect(status).toBe(0);
-  expect(out).toBe(["reward.ts", "reward.test.ts", "train.config.ts"].map((name) => join("mine", name) + "\n").join(""));
+  expect(out).toBe(["reward.ts", "rows.jsonl", "reward.test.ts", "train.config.ts"].map((name) => join("mine", name) + "\n").join(""));
   const tested = spawnSync(process.execPath, ["--conditions=guerdon-source", "--test", "mine/reward.test.ts"], {
     cwd: root,
     encoding: "utf8",

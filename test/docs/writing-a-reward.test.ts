@@ -50,7 +50,7 @@ test("its reward passes its tests", async () => {
     execFile(
       process.execPath,
       ["--conditions=guerdon-source", "--test", "reward.test.ts"],
-      { cwd: folder, env: { ...process.env, NODE_TEST_CONTEXT: "" } },
+      { cwd: folder, env: process.env },
       (cause, out) => done({ out, code: cause === null ? 0 : (cause as { code?: number }).code }),
     ),
   );

@@ -62,7 +62,10 @@ test("what is no number for each step is unscorable, with what was returned", as
   expect((await kindOf([1, "2"])).message).toMatch(/returned "2" for step 2/);
   expect((await kindOf(null)).kind).toBe("declined");
   expect((await kindOf(3)).kind).toBe("not-a-grade");
-  expect((await score(lengths, row)).error!.message).toMatch(/"steps": it is missing/);
+  expect((await score(lengths, row)).error).toEqual({
+    kind: "missing-column",
+    message: '"steps" is missing (needed by the reward "lengths").',
+  });
   for (const steps of [
     [],
     [{ from: 3, to: 2 }],

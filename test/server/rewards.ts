@@ -2,7 +2,7 @@
 import { reward, sum } from "../../src/index.ts";
 import { z } from "zod";
 
-export const brief = reward("brief", ({ text }) => text.length < 20);
+const brief = reward("brief", ({ text }) => text.length < 20);
 export default brief;
 
 /** The number in the answer, or what the answer asks for. */

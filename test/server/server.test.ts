@@ -56,7 +56,7 @@ describe("POST /v1/score", () => {
     [{}, "rows is missing.", undefined, "rows"],
     [
       { rows: [], reward: "quallity" },
-      'There is no reward "quallity" here. There is brief, chaotic, obedient, quality, ranked, seen, sizes.',
+      'There is no reward "quallity" here. There is chaotic, brief, obedient, quality, ranked, seen, sizes.',
       undefined,
       "reward",
     ],
@@ -146,7 +146,7 @@ describe("limits", () => {
   });
 
   test("a file that cannot be served is said at the start", async () => {
-    await expect(serve(`${rewards}#brieff`, { port: 0 })).rejects.toThrow(/has no export named brieff\. Did you mean brief\?/);
+    await expect(serve(`${rewards}#qualit`, { port: 0 })).rejects.toThrow(/has no export named qualit\. Did you mean quality\?/);
     await expect(serve("./nowhere.ts", { port: 0 })).rejects.toThrow(/there is no .\/nowhere\.ts/);
   });
 });

@@ -30,6 +30,7 @@ export async function init(screen: Screen, folder: string): Promise<void> {
   const clone = fileURLToPath(new URL("../../..", import.meta.url));
   if (inClone && relative(clone, resolve(folder)).startsWith(".."))
     screen.say(`First, once       npm install --prefix ${folder} ${clone}   (the folder is outside of guerdon's own)`);
+  screen.say(`Score ten rows    ${command} score ${join(folder, "rows.jsonl")} --reward ${join(folder, "reward.ts")}#quality`);
   screen.say(`Test the reward   ${node} --test ${join(folder, "reward.test.ts")}`);
   screen.say(`Train on it       ${command} train ${join(folder, "train.config.ts")}`);
 }

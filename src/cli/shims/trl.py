@@ -19,6 +19,7 @@ _NOT_COLUMNS = {"prompts", "completions", "completion_ids", "trainer_state", "lo
 
 
 def guerdon_reward(prompts, completions, log_metric=None, log_extra=None, **kwargs):
+    """A reward function for TRL's trainers: one number, or None, for each completion. Raises GuerdonError when the server cannot be asked."""
     count = len(completions)
     columns = {
         name: values

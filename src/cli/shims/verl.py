@@ -50,14 +50,17 @@ def _result(score):
 
 
 def compute_score_sync(data_source, solution_str, ground_truth, extra_info=None, **kwargs):
+    """The score of one answer as a dict with the same keys for every row. reward_kwargs become columns of the row."""
     return _result(_score([_row(data_source, solution_str, ground_truth, extra_info, kwargs)])[0])
 
 
 async def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kwargs):
+    """As compute_score_sync, without holding up the event loop."""
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(_waiting, lambda: compute_score_sync(data_source, solution_str, ground_truth, extra_info, **kwargs))
 
 
 def compute_score_batch(data_sources, solution_strs, ground_truths, extra_infos, **kwargs):
+    """As compute_score_sync, for many answers at once."""
     rows = [_row(*four, kwargs) for four in zip(data_sources, solution_strs, ground_truths, extra_infos)]
     return [_result(score) for score in (_score(rows) if rows else [])]

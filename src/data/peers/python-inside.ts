@@ -11,7 +11,7 @@ def _make():
     safe = 2 ** 53
     stdout = sys.stdout
 
-    def encode(value, depth=0):
+    def encode(value, depth=0, strict=False):
         if depth > 400: return {"$": "other", "v": "a value nested too deeply"}
         kind = type(value)
         if value is None or kind is bool or kind is str: return value
@@ -24,11 +24,14 @@ def _make():
             if not is_finite(value): return {"$": "number", "v": "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"}
             return {"$": "float", "v": value} if value == int(value) and abs(value) < 1e300 else value
         if isinstance(value, str): return str(value)
-        if isinstance(value, list): return [encode(item, depth + 1) for item in value]
-        if isinstance(value, tuple): return {"$": "tuple", "v": [encode(item, depth + 1) for item in value]}
-        if isinstance(value, (set, frozenset)): return {"$": "set", "v": [encode(item, depth + 1) for item in value]}
-        if isinstance(value, (dict, types.MappingProxyType)): return {"$": "map", "v": [[encode(key, depth + 1), encode(item, depth + 1)] for key, item in value.items()]}
-        if isinstance(value, (range, type({}.keys()), type({}.values()), collections.deque)): return [encode(item, depth + 1) for item in value]
+        # Whoever works on with a value needs it as it was; to be compared with JSON it may lose its type.
+        if strict and kind not in (list, tuple, set, dict, collections.OrderedDict, collections.Counter, collections.defaultdict): return {"$": "other", "v": kind.__name__[:60]}
+        def inner(item): return encode(item, depth + 1, strict)
+        if isinstance(value, list): return [inner(item) for item in value]
+        if isinstance(value, tuple): return {"$": "tuple", "v": [inner(item) for item in value]}
+        if isinstance(value, (set, frozenset)): return {"$": "set", "v": [inner(item) for item in value]}
+        if isinstance(value, (dict, types.MappingProxyType)): return {"$": "map", "v": [[inner(key), inner(item)] for key, item in value.items()]}
+        if isinstance(value, (range, type({}.keys()), type({}.values()), collections.deque)): return [inner(item) for item in value]
         return {"$": "other", "v": kind.__name__[:60]}
 
     def decode(value):
@@ -45,6 +48,9 @@ def _make():
         raise _Unplain(value.get("v", "?"))
 
     class _Unplain(BaseException):
+        pass
+
+    class _Fault(BaseException):
         pass
 
     class _Need(BaseException):
@@ -109,9 +115,9 @@ def _make():
                 args = decode(call["args"]) if call.get("tagged") else call["args"]
                 named = decode(call["named"]) if call.get("named") else {}
                 value = find(scope, call["name"])(*args, **named)
-                if isinstance(value, types.GeneratorType): value = list(value)
-                if isinstance(value, (map, filter, zip, enumerate, reversed)): value = list(value)
-                used.append({"kind": "value", "value": encode(value), "args": encode(args) if call.get("tagged") else None})
+                strict = bool(call.get("tagged"))
+                if not strict and isinstance(value, (types.GeneratorType, map, filter, zip, enumerate, reversed)): value = list(value)
+                used.append({"kind": "value", "value": encode(value, 0, strict), "args": encode(args, 0, True) if strict else None})
             except BaseException as error:
                 used.append({**failure(error), "raised": type(error).__name__, "said": str(error)[:500] if isinstance(error, Exception) else ""})
                 if isinstance(error, KeyboardInterrupt): break
@@ -127,7 +133,7 @@ def _make():
                 value = find(scope, name)
             except BaseException:
                 continue
-            kinds[name] = {"call": True} if callable(value) else {"value": encode(value)}
+            kinds[name] = {"call": True} if callable(value) else {"value": encode(value, 0, True)}
         return {"kinds": kinds}
 
     def inside_test(job):
@@ -153,8 +159,8 @@ def _make():
                     at = len(asked)
                     asked.append(None)
                     if at >= len(answers):
-                        pieces, keywords = encode(list(args)), encode(named)
-                        if '"$": "other"' in dumps([pieces, keywords]): raise _Unplain("a function or an object was passed to the program")
+                        pieces, keywords = encode(list(args), 0, True), encode(named, 0, True)
+                        if '"$": "other"' in dumps([pieces, keywords]): raise _Unplain("a function or an object is passed to the program")
                         raise _Need({"name": name, "args": pieces, "named": keywords, "tagged": True})
                     answer = answers[at]
                     if answer["kind"] != "value":
@@ -162,18 +168,30 @@ def _make():
                         if not (isinstance(known, type) and issubclass(known, Exception)): known = RuntimeError
                         raise known(answer.get("said") or "")
                     after = answer.get("args")
-                    if after is not None:
+                    if after is not None and '"$": "other"' not in dumps(after):
                         for before, now in zip(args, decode(after)):
                             if type(before) is list and type(now) is list: before[:] = now
                             elif type(before) is dict and type(now) is dict and before != now: before.clear(); before.update(now)
                             elif type(before) is set and type(now) is set and before != now: before.clear(); before.update(now)
-                    return decode(answer["value"])
+                    try:
+                        return decode(answer["value"])
+                    except _Unplain as error:
+                        # A capital letter is a class by custom: that is the test's doing. The program has no say in it.
+                        if name[:1].isupper(): raise _Unplain(f"what {name} gives is no plain data") from None
+                        raise _Fault(f"{name} gives a {error}, which is no plain data (if it is to, mark the test as inside)") from None
                 call.__name__ = name
                 return call
+            def plain(name, value):
+                try:
+                    return decode(value)
+                except _Unplain as error:
+                    raise _Unplain(f"the variable {name} holds a {error}") if name[:1].isupper() else _Fault(f"the variable {name} holds a {error}, which is no plain data")
             scope = {"__name__": "test", "__builtins__": builtins}
             try:
-                for name, kind in job["kinds"].items(): scope[name] = stand_in(name) if kind.get("call") else decode(kind["value"])
+                for name, kind in job["kinds"].items(): scope[name] = stand_in(name) if kind.get("call") else plain(name, kind["value"])
                 tree = ast.parse(test["code"])
+                classes = [part.id for node in ast.walk(tree) for clause in ([node.type] if isinstance(node, ast.ExceptHandler) and node.type else node.args[1:2] if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("isinstance", "issubclass") else node.bases if isinstance(node, ast.ClassDef) else []) for part in ast.walk(clause) if isinstance(part, ast.Name) and part.id in job["kinds"]]
+                if classes: raise _Unplain(f"the test uses {classes[0]} as a class")
                 exec(compile(tree, "test.py", "exec"), scope)
                 # HumanEval's tests define check(candidate) and leave the call to the grader.
                 if callable(scope.get("check")) and job.get("entry") and not any(isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "check" for node in ast.walk(tree)):
@@ -182,7 +200,9 @@ def _make():
             except _Need as need:
                 verdicts.append({"kind": "need", "call": need.args[0]})
             except _Unplain as error:
-                verdicts.append({"kind": "no-plain-data", "message": f"{error} is no plain data; mark the test as inside, then the program's own interpreter runs it"})
+                verdicts.append({"kind": "no-plain-data", "message": f"{error}; mark the test as inside, then the program's own interpreter runs it"})
+            except _Fault as error:
+                verdicts.append({"kind": "error", "message": str(error)})
             except AssertionError as error:
                 verdicts.append({"kind": "assertion", "message": f"the assertion failed: {describe(error)}"})
             except BaseException as error:

@@ -67,8 +67,9 @@ interface Interpreter {
 }
 
 const interrupt = new Int32Array(new SharedArrayBuffer(4));
-/** When the present job is to be interrupted, in milliseconds; 0 while there is none. */
+/** When the present job is to be interrupted, in milliseconds, and whether there is one. */
 const alarm = new Float64Array(new SharedArrayBuffer(8));
+const armed = new Int32Array(new SharedArrayBuffer(4));
 let input = new Uint8Array();
 let inputAt = 0;
 let output: string[] = [];
@@ -105,9 +106,13 @@ async function start(): Promise<Interpreter> {
   wasm.HEAPU8.set(text, command);
   // A thread of its own, because this one is in the interpreter when the time is up.
   new Worker(
-    `const { workerData: { interrupt, alarm } } = require("node:worker_threads");
-     setInterval(() => { if (alarm[0] > 0 && Date.now() > alarm[0]) Atomics.store(interrupt, 0, 2); }, 20);`,
-    { eval: true, execArgv: [], workerData: { interrupt, alarm } },
+    `const { workerData: { interrupt, alarm, armed } } = require("node:worker_threads");
+     for (;;) {
+       Atomics.wait(armed, 0, 0);
+       Atomics.wait(armed, 0, 1, 20);
+       if (Atomics.load(armed, 0) === 1 && Date.now() > alarm[0]) Atomics.store(interrupt, 0, 2);
+     }`,
+    { eval: true, execArgv: [], workerData: { interrupt, alarm, armed } },
   ).unref();
   withoutTheWorld();
   const restore = saved(wasm, files);
@@ -251,10 +256,13 @@ async function work(job: Job): Promise<{ used: Used[] }> {
   const deadline = Date.now() + job.timeoutMs;
   outputLimit = job.outputLimit;
   alarm[0] = deadline;
+  Atomics.store(armed, 0, 1);
+  Atomics.notify(armed, 0);
   try {
     return { used: runUses(job, deadline) };
   } finally {
-    alarm[0] = 0;
+    Atomics.store(armed, 0, 0);
+    Atomics.notify(armed, 0);
   }
 }
 

@@ -113,6 +113,51 @@ describe.each<[CodeLanguage, string, readonly CodeTest[]]>([
   });
 });
 
+describe("assertions judged from outside", () => {
+  const run = async (language: CodeLanguage, program: string, code: string): Promise<string> => {
+    const [result] = await runTests(program, [{ kind: "assert", code, inside: false }], { language, timeoutMs: 20_000 });
+    return result!.why ?? "passed";
+  };
+  it.each<[CodeLanguage, string, string, string]>([
+    ["javascript", "const f = (o) => o.x + o.list.length", "assert.equal(f({ x: 1, list: [2, 3] }), 3)", "passed"],
+    [
+      "javascript",
+      "function sort(a, o) { a.sort(); o.done = true; }",
+      "const a = [3, 1]; const o = {}; sort(a, o); assert.deepEqual([a, o], [[1, 3], { done: true }])",
+      "passed",
+    ],
+    [
+      "javascript",
+      "const f = (m) => new Map([...m].map(([k, v]) => [v, k]))",
+      "assert.deepEqual(f(new Map([[1, 'a']])), new Map([['a', 1]]))",
+      "passed",
+    ],
+    [
+      "javascript",
+      "const f = () => [undefined, NaN, 10n, new Set([1])]",
+      "const [a, b, c, d] = f(); assert.ok(a === undefined && b !== b && c === 10n && d.has(1))",
+      "passed",
+    ],
+    ["javascript", "const limit = [7]; const f = (x) => x < limit[0];", "assert.ok(f(limit[0] - 1)); assert.ok(!f(limit[0]))", "passed"],
+    ["javascript", "const f = (g) => g(1)", "assert.equal(f((x) => x + 1), 2)", "no-plain-data"],
+    ["javascript", "class Stack { pop() { return 1; } }", "assert.equal(new Stack().pop(), 1)", "no-plain-data"],
+    ["javascript", "class Stack { pop() { return 1; } } const make = () => new Stack();", "assert.equal(make().pop(), 1)", "error"],
+    ["javascript", "const f = () => 1", "assert.equal(g(), 1)", "error"],
+    ["python", "def f(o): return o['x'] + len(o['list']) + len(o[1])", "assert f({'x': 1, 'list': [2, 3], 1: (1, 2)}) == 5", "passed"],
+    ["python", "def f(a, b=1, *, c=2): return (a, b, c)", "assert f(1, c=5) == (1, 1, 5)", "passed"],
+    ["python", "LIMIT = 7\ndef f(x): return x < LIMIT", "assert f(LIMIT - 1) and not f(LIMIT)", "passed"],
+    ["python", "import collections\ndef f(x): return collections.Counter(x)", "assert f('aab') == {'a': 2, 'b': 1}", "passed"],
+    ["python", "n = 0\ndef f():\n    global n\n    n += 1\n    return n", "assert [f(), f(), f()] == [1, 2, 3]", "passed"],
+    ["python", "def f(g): return g(1)", "assert f(lambda x: x + 1) == 2", "no-plain-data"],
+    ["python", "class Stack:\n    def pop(self): return 1", "assert Stack().pop() == 1", "no-plain-data"],
+    ["python", "class E(Exception): pass\ndef f(): raise E", "try:\n    f()\nexcept E: pass", "no-plain-data"],
+    ["python", "def f():\n    yield 1", "assert next(f()) == 1", "error"],
+    ["python", "def f(): return 1", "assert g() == 1", "error"],
+  ])("%s: %s: %s: %s", async (language, program, code, ends) => {
+    expect(await run(language, program, code)).toBe(ends);
+  });
+});
+
 describe("codeTests", () => {
   const tests = [{ call: "f", args: [1], returns: 2 }, { call: "f", args: [2], returns: 5 }, "assert f(3) == 6"];
   const completion = "Sure:\n```python\ndef f(x):\n    return 2 * x\n```";
@@ -138,8 +183,8 @@ describe("codeTests", () => {
       { ...row, completion: "for (;;);" },
       { ...row, completion: "const f = () => () => 1" },
       { ...row, tests: [] },
-      { ...row, completion: "const f = () => () => 1", tests: ["assert.equal(f()(), 1)"] },
-      { ...row, completion: "const f = () => () => 1", tests: [{ assert: "assert.equal(f()(), 1)", inside: true }] },
+      { ...row, completion: "class S {}", tests: ["assert.ok(new S())"] },
+      { ...row, completion: "class S {}", tests: [{ assert: "assert.ok(new S())", inside: true }] },
     ]);
     expect(scores.map(({ value }) => value)).toEqual([1, 0, 0, 0, 0, null, null, 1]);
     expect(scores.map(({ error }) => error?.kind)).toEqual([
@@ -172,7 +217,7 @@ describe("codeTests", () => {
 });
 
 describe("warm sandboxes are fast enough to train on", () => {
-  const rate = async (language: CodeLanguage, count: number): Promise<number> => {
+  const rate = async (language: CodeLanguage, count: number, enough: number): Promise<number> => {
     const rewarded = codeTests({ language, timeoutMs: 20_000 });
     const rows = Array.from({ length: count }, (_, i) => ({
       prompt: "",
@@ -180,7 +225,8 @@ describe("warm sandboxes are fast enough to train on", () => {
       tests: [{ call: "f", args: [1], returns: i + 1 }],
     }));
     let best = 0;
-    for (let i = 0; i < 4; i++) {
+    // The first rounds start the sandboxes, and other tests may be at work beside this one.
+    for (let i = 0; i < 10 && best <= enough; i++) {
       const start = performance.now();
       const scores = await score(rewarded, rows);
       best = Math.max(best, (1000 * count) / (performance.now() - start));
@@ -189,7 +235,7 @@ describe("warm sandboxes are fast enough to train on", () => {
     return best;
   };
   it("1,000 JavaScript programs a second, 10 Python programs a second", async () => {
-    const rates = { javascript: await rate("javascript", 1000), python: await rate("python", 40) };
+    const rates = { javascript: await rate("javascript", 1000, 1000), python: await rate("python", 40, 10) };
     console.log(`programs a second: ${JSON.stringify(rates, (_, x: unknown) => (typeof x === "number" ? Math.round(x) : x))}`);
     expect(rates.javascript).toBeGreaterThan(1000);
     expect(rates.python).toBeGreaterThan(10);

@@ -48,6 +48,7 @@ const known: Readonly<Record<Instruction, readonly (readonly [Readonly<Record<st
     [{ postscript_marker: "P.S." }, "Bye.\nP.S. One more.", "Bye. PS one more."],
     [{ postscript_marker: "P.P.S" }, "Bye.\np. p. s. more", "Bye.\nP.S. One more."],
     [{ postscript_marker: "Nota bene" }, "nota bene: x", "nota"],
+    [{ postscript_marker: "toString" }, "tostring", "x"],
   ],
   "detectable_format:number_bullet_lists": [
     [{ num_bullets: 2 }, "* one\n* two", "* one\n* two\n* three"],
@@ -150,7 +151,7 @@ test("no text makes a check throw or hang", () => {
     { numRuns: 60 },
   );
   const started = performance.now();
-  for (const sign of ["*", "<<", "[", "a ", ". ", "\n", '"', "p. "])
+  for (const sign of ["*", "<<", "[", "a ", ". ", "\n", '"', "p. ", 'x""'])
     for (const [, instruction, given] of cases) followsInstruction(instruction, given, sign.repeat(20_000));
   expect(performance.now() - started).toBeLessThan(8000);
 });

@@ -98,6 +98,7 @@ test("a schema that cannot be checked is refused, never passed over", () => {
     [{ $ref: "https://example.org/schema" }, "only places in the same schema"],
     [{ items: [{ type: "string" }] }, "items"],
     [{ required: "a" }, "required"],
+    [{ $schema: "https://example.org/own" }, "$schema"],
     [3, "3 is no schema"],
   ] as const)
     expect(() => misfits(schema as unknown as JsonSchema, {})).toThrow(what);

@@ -110,7 +110,7 @@ export interface CodeTestsOptions extends Omit<RunTestsOptions, "signal"> {
  *
  * What is the program's fault is 0 with a note: a wrong value, an exception, no code in the answer, too much time, memory or output, a crash
  * of its interpreter (twice in a row). What is not its fault is unscorable: tests that cannot be read, a sandbox that cannot be started, a
- * missing package, a test whose value is no plain data where it would have to be (mark it `inside`).
+ * missing package, an assertion that cannot be judged from outside (mark it `inside`). See docs/code-rewards.md.
  *
  * @throws GuerdonError "usage" for options out of range
  */

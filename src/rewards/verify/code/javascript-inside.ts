@@ -3,7 +3,7 @@
  * once, so a program that replaces those changes at most its own results, and only for itself: each program has a runtime of its own.
  */
 
-/** `() => ({ encode, decode })`: values to the JSON of values.ts and back. */
+/** `() => ({ encode, encodeStrictly, decode, call, update })`: values to the JSON of values.ts and back. */
 export const codec = String.raw`(() => {
   const { stringify, parse } = JSON;
   const { isArray } = Array;
@@ -12,27 +12,28 @@ export const codec = String.raw`(() => {
   const { isFinite: finite, isSafeInteger } = Number;
   const text = String, big = BigInt, MapOf = Map, SetOf = Set, DateOf = Date;
   const from = Array.from;
-  const encode = (value, depth = 0) => {
+  const encode = (value, depth, strict) => {
     if (depth > 400) return { $: "other", v: "a value nested too deeply" };
     if (value === null || typeof value === "boolean" || typeof value === "string") return value;
     if (typeof value === "number") return finite(value) ? value : { $: "number", v: text(value) };
     if (typeof value === "undefined") return { $: "undefined" };
     if (typeof value === "bigint") return { $: "integer", v: text(value) };
     if (typeof value !== "object") return { $: "other", v: typeof value };
+    const inner = (item) => encode(item, depth + 1, strict);
     if (isArray(value)) {
       const items = [];
-      for (let i = 0; i < value.length; i++) items[i] = encode(value[i], depth + 1);
+      for (let i = 0; i < value.length; i++) items[i] = inner(value[i]);
       return items;
     }
-    if (value instanceof SetOf) return { $: "set", v: from(value, (item) => encode(item, depth + 1)) };
-    if (value instanceof MapOf) return { $: "map", v: from(value, ([key, item]) => [encode(key, depth + 1), encode(item, depth + 1)]) };
+    if (value instanceof SetOf) return { $: "set", v: from(value, inner) };
+    if (value instanceof MapOf) return { $: "entries", v: from(value, ([key, item]) => [inner(key), inner(item)]) };
+    const under = getPrototypeOf(value);
+    // Whoever works on with a value needs it as it was; to be compared with JSON it may lose its class.
+    if (strict && under !== null && under !== objectPrototype) return { $: "other", v: "an object of a class" };
     if (value instanceof DateOf) return value.toISOString();
     if (typeof value.length === "number" && typeof value.BYTES_PER_ELEMENT === "number") return from(value);
     if (typeof value.then === "function") return { $: "other", v: "a promise" };
-    const under = getPrototypeOf(value);
-    if (under !== null && under !== objectPrototype && keys(objectPrototype.constructor(value)).some((key) => typeof value[key] === "function"))
-      return { $: "other", v: "an object with methods" };
-    return { $: "map", v: keys(value).map((key) => [key, encode(value[key], depth + 1)]) };
+    return { $: "map", v: keys(value).map((key) => [key, inner(value[key])]) };
   };
   const decode = (value) => {
     if (value === null || typeof value !== "object") return value;
@@ -44,8 +45,8 @@ export const codec = String.raw`(() => {
       case "integer": return big(value.v);
       case "tuple": return value.v.map(decode);
       case "set": return new SetOf(value.v.map(decode));
+      case "entries": return new MapOf(value.v.map(([key, item]) => [decode(key), decode(item)]));
       case "map": {
-        if (!value.v.every(([key]) => typeof key === "string")) return new MapOf(value.v.map(([key, item]) => [decode(key), decode(item)]));
         const object = {};
         for (const [key, item] of value.v) object[key] = decode(item);
         return object;
@@ -53,10 +54,26 @@ export const codec = String.raw`(() => {
     }
     throw new TypeError("it is no plain data (" + value.v + ")");
   };
+  const update = (before, now) => {
+    if (isArray(before) && isArray(now)) { before.length = 0; for (const item of now) before.push(item); }
+    else if (before instanceof SetOf && now instanceof SetOf) { before.clear(); for (const item of now) before.add(item); }
+    else if (before instanceof MapOf && now instanceof MapOf) { before.clear(); for (const [key, item] of now) before.set(key, item); }
+    else if (typeof before === "object" && before !== null && typeof now === "object" && now !== null && !isArray(now)) {
+      for (const key of keys(before)) delete before[key];
+      for (const key of keys(now)) before[key] = now[key];
+    }
+  };
   return {
-    encode: (value) => stringify(encode(value)),
+    encode: (value) => stringify(encode(value, 0, false)),
+    encodeStrictly: (value) => stringify(encode(value, 0, true)),
     decode: (json) => decode(parse(json)),
-    call: (f, json) => f(...parse(json)),
+    /** Calls with arguments in plain JSON, or in the JSON of values; gives the arguments back, which the function may have changed. */
+    call: (f, json, encoded) => {
+      const args = encoded ? decode(parse(json)) : parse(json);
+      return { args, value: f(...args) };
+    },
+    /** Brings what a function did to its arguments in another runtime to the ones in this. */
+    update: (json, ...args) => decode(parse(json)).forEach((now, i) => update(args[i], now)),
   };
 })()`;
 

@@ -236,21 +236,25 @@ class Room {
   call({ name, args }: Extract<Use, { kind: "call" }>): Used {
     using target = this.find(name);
     if (target === null) return { kind: "error", message: `it defines no ${name.slice(0, 60)}` };
-    const answer = this.callWith(target, JSON.stringify(args));
+    const answer = this.callWith(target, JSON.stringify(args), false);
     if ("message" in answer) return answer;
     const value = readValue(answer.json);
-    if (value === undefined) return { kind: "no-plain-data", message: `${name} returned something that cannot be read` };
+    if (value === undefined) return { kind: "error", message: `${name} returned something that cannot be read` };
     return { kind: "value", value };
   }
 
-  /** Calls a function with arguments in JSON and waits for the promise that it may return. */
-  callWith(target: QuickJSHandle, args: string): { json: string } | Failed {
+  /**
+   * Calls a function and waits for the promise that it may return. Arguments are in plain JSON, or `encoded` as values.ts has it; then what
+   * comes back keeps its classes or is refused, and comes with the arguments as the function left them.
+   */
+  callWith(target: QuickJSHandle, args: string, encoded: boolean): { json: string; args: string | null } | Failed {
     const { context } = this;
     using caller = context.getProp(this.codec, "call");
     using text = context.newString(args);
-    const called = context.callFunction(caller, context.undefined, target, text);
+    const called = context.callFunction(caller, context.undefined, target, text, encoded ? context.true : context.false);
     if (called.error) return this.thrown(called.error);
-    let value = called.value;
+    using returned = called.value;
+    let value = context.getProp(returned, "value");
     const settled = this.settle();
     if (settled) {
       value.dispose();
@@ -272,17 +276,21 @@ class Room {
       }
     }
     using held = value;
-    const encoded = this.encode(held);
-    return typeof encoded === "string" ? { json: encoded } : encoded;
+    const json = this.encode(held, encoded);
+    if (typeof json !== "string") return json;
+    if (!encoded) return { json, args: null };
+    using left = context.getProp(returned, "args");
+    const after = this.encode(left, true);
+    return { json, args: typeof after === "string" && !after.includes(other) ? after : null };
   }
 
   private thrown(error: QuickJSHandle): Failed {
     return this.failure(error) ?? { kind: "error", message: "it called process.exit()" };
   }
 
-  private encode(value: QuickJSHandle): string | Failed {
+  private encode(value: QuickJSHandle, strictly: boolean): string | Failed {
     const { context } = this;
-    using encode = context.getProp(this.codec, "encode");
+    using encode = context.getProp(this.codec, strictly ? "encodeStrictly" : "encode");
     const result = context.callFunction(encode, context.undefined, value);
     if (result.error) return this.thrown(result.error);
     using json = result.value;
@@ -299,12 +307,21 @@ class Room {
     return result.error ? { error: result.error } : result.value;
   }
 
+  /** Brings what a function did to its arguments elsewhere to these. */
+  update(args: readonly QuickJSHandle[], after: string): void {
+    const { context } = this;
+    using update = context.getProp(this.codec, "update");
+    using text = context.newString(after);
+    const result = context.callFunction(update, context.undefined, text, ...args);
+    (result.error ?? result.value).dispose();
+  }
+
   encodeArguments(values: readonly QuickJSHandle[]): string | { refused: string } {
     const pieces: string[] = [];
     for (const value of values) {
-      const json = this.encode(value);
+      const json = this.encode(value, true);
       if (typeof json !== "string") return { refused: json.message };
-      if (json.includes('{"$":"other"')) return { refused: "a function or an object with methods was passed to the program" };
+      if (json.includes(other)) return { refused: "a function or an object with methods was passed to the program" };
       pieces.push(json);
     }
     return `[${pieces.join(",")}]`;
@@ -345,6 +362,12 @@ function assertion(
         if (own !== null) continue;
         using found = program.find(name);
         if (found === null) continue;
+        if (new RegExp(`\\b(?:new|instanceof|extends)\\s+${name.replaceAll("$", "\\$")}\\b`).test(use.code)) {
+          why ??= {
+            kind: "no-plain-data",
+            message: `the test uses ${name} as a class; mark it as inside, then the program's own interpreter runs it`,
+          };
+        }
         given.push(name);
         values.push(standIn(name, found));
       }
@@ -382,7 +405,7 @@ function assertion(
       const decoded = typeof json === "string" ? judge.decode(json) : null;
       if (decoded === null || "error" in decoded) {
         if (decoded !== null && "error" in decoded) decoded.error.dispose();
-        why ??= { kind: "no-plain-data", message: unreadable(name) };
+        why ??= unplain(name);
         return context.undefined;
       }
       using list = decoded;
@@ -396,30 +419,39 @@ function assertion(
       }
       using target = program.find(name);
       if (target === null) throw new Error(`${name} is no longer defined`);
-      const answer = program.callWith(target, json);
+      const answer = program.callWith(target, json, true);
       if ("message" in answer) {
         if (answer.kind !== "error") why ??= answer;
         throw new Error(answer.message);
       }
-      const decoded = answer.json.includes('{"$":"other"') ? null : judge.decode(answer.json);
+      const decoded = answer.json.includes(other) ? null : judge.decode(answer.json);
       if (decoded === null || "error" in decoded) {
         if (decoded !== null && "error" in decoded) decoded.error.dispose();
-        why ??= { kind: "no-plain-data", message: unreadable(name) };
+        why ??= unplain(name);
         throw new Error(why.message);
       }
+      if (answer.args !== null && answer.args !== json) judge.update(args, answer.args);
       return decoded;
     });
   }
 }
 
+/** How a value that is no plain data begins, in JSON. */
+const other = '{"$":"other"';
 const names =
   /\b(?:console|print|readline|prompt|process|require|module|exports|set(?:Timeout|Interval|Immediate)|clear(?:Timeout|Interval)|globalThis|eval|Function)\b/;
 const identifier = /[A-Za-z_$][\w$]*/g;
 const reserved =
   /^(?:arguments|await|break|case|catch|class|const|continue|debugger|default|delete|do|else|enum|eval|export|extends|false|finally|for|function|if|import|in|instanceof|let|new|null|return|static|super|switch|this|throw|true|try|typeof|undefined|var|void|while|with|yield)$/;
 
-const unreadable = (name: string): string =>
-  `${name} gives something that is no plain data; mark the test as inside, then the program's own interpreter runs it`;
+/**
+ * Something that is no plain data cannot leave the sandbox. For what a test calls by a capital letter, a class by custom, that is the test's doing,
+ * and the test cannot be judged; anything else should have given plain data, and the program is at fault. The program has no say in which it is.
+ */
+const unplain = (name: string): Failed =>
+  /^[A-Z]/.test(name)
+    ? { kind: "no-plain-data", message: `${name} gives objects; mark the test as inside, then the program's own interpreter runs it` }
+    : { kind: "error", message: `${name} gives something that is no plain data (if it is to, mark the test as inside)` };
 const tooLate = (timeoutMs: number): Failed => ({ kind: "timeout", message: `it was not done within ${timeoutMs} ms` });
 const tooMuchOutput = ({ outputLimit }: ProgramJob): Failed => ({
   kind: "output",

@@ -13,6 +13,7 @@ export type Value =
   | { readonly $: "integer"; readonly v: string } // beyond 2^53
   | { readonly $: "tuple"; readonly v: readonly Value[] }
   | { readonly $: "set"; readonly v: readonly Value[] }
+  | { readonly $: "entries"; readonly v: readonly (readonly [Value, Value])[] } // a JavaScript Map, beside its plain objects
   | { readonly $: "map"; readonly v: readonly (readonly [Value, Value])[] }
   | { readonly $: "undefined" }
   | { readonly $: "other"; readonly v: string }; // no plain data: the name of its type
@@ -40,7 +41,7 @@ export function sameValue(expected: unknown, got: Value, { tolerance = 1e-6 }: S
       }
       return isTagged(have, "set") && have.v.length === want.length && asMultiset(want, have.v, (a, b) => same(a, b, depth + 1));
     }
-    if (typeof want !== "object" || !isTagged(have, "map")) return false;
+    if (typeof want !== "object" || !(isTagged(have, "map") || isTagged(have, "entries"))) return false;
     const keys = Object.keys(want);
     const found = new Map(have.v.map(([key, value]) => [keyText(key), value]));
     return (
@@ -112,6 +113,7 @@ function isValue(value: unknown, depth: number): value is Value {
     case "set":
       return Array.isArray(v) && v.every((item) => isValue(item, depth + 1));
     case "map":
+    case "entries":
       return (
         Array.isArray(v) &&
         v.every((pair) => Array.isArray(pair) && pair.length === 2 && isValue(pair[0], depth + 1) && isValue(pair[1], depth + 1))

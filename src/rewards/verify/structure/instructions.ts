@@ -51,7 +51,25 @@ function divided(text: string, divider: RegExp): string[] | null {
   return pieces.filter((piece) => piece !== "");
 }
 
-const postscripts: Readonly<Record<string, RegExp>> = { "P.P.S": /p\.\s?p\.\s?s/i, "P.S.": /p\.\s?s\./i };
+const postscripts = new Map([
+  ["P.P.S", /p\.\s?p\.\s?s/i],
+  ["P.S.", /p\.\s?s\./i],
+]);
+
+/** What stands between the first << of a line and its last >>. */
+function titleIn(line: string): string {
+  const [from, to] = [line.indexOf("<<"), line.lastIndexOf(">>")];
+  return from >= 0 && to > from ? line.slice(from, to).replaceAll(/[<>]/g, "").trim() : "";
+}
+
+/** Without white space and then straight quotation marks at both ends. */
+function unquoted(text: string): string {
+  const trimmed = text.trim();
+  let [from, to] = [0, trimmed.length];
+  while (trimmed[from] === '"') from++;
+  while (to > from && trimmed[to - 1] === '"') to--;
+  return trimmed.slice(from, to);
+}
 
 const checks = {
   "keywords:existence": (text, given) => given.texts("keywords").every((keyword) => count(text, keyword) > 0),
@@ -74,10 +92,10 @@ const checks = {
       .split(/[.,?!'"]/)[0];
     return paragraphs.length === given.count("num_paragraphs") && first?.toLowerCase() === given.text("first_word").toLowerCase();
   },
-  "detectable_content:number_placeholders": (text, given) => occurrences(text, /\[[^\]\n]*\]/g) >= given.count("num_placeholders"),
+  "detectable_content:number_placeholders": (text, given) => occurrences(text, /\[[^[\]\n]*\]/g) >= given.count("num_placeholders"),
   "detectable_content:postscript": (text, given) => {
     const marker = given.text("postscript_marker").trim();
-    return postscripts[marker]?.test(text) ?? count(text, marker) > 0;
+    return postscripts.get(marker)?.test(text) ?? count(text, marker) > 0;
   },
   "detectable_format:number_bullet_lists": (text, given) =>
     text.split("\n").filter((line) => /^\s*(?:\*(?!\*)\s*\S|-)/.test(line)).length === given.count("num_bullets"),
@@ -89,23 +107,17 @@ const checks = {
   "detectable_format:multiple_sections": (text, given) =>
     occurrences(text, new RegExp(`${literal(given.text("section_spliter"))}\\s?\\d+`, "gu")) >= given.count("num_sections"),
   "detectable_format:json_format": (text) => isJson(/^```\w*\s([^]*?)```$/.exec(text.trim())?.[1] ?? text),
-  "detectable_format:title": (text) =>
-    [...text.matchAll(/<<([^\n]+?)>>/g)].some(([, title]) => title!.replaceAll(/[<>]/g, "").trim() !== ""),
+  "detectable_format:title": (text) => text.split("\n").some((line) => titleIn(line) !== ""),
   "combination:two_responses": (text) => {
     const responses = divided(text, /\*{6}/u);
     return responses?.length === 2 && responses[0] !== responses[1];
   },
   "combination:repeat_prompt": (text, given) => text.trim().toLowerCase().startsWith(given.text("prompt_to_repeat").trim().toLowerCase()),
-  "startend:end_checker": (text, given) =>
-    text
-      .trim()
-      .replace(/^"+|"+$/g, "")
-      .toLowerCase()
-      .endsWith(given.text("end_phrase").trim().toLowerCase()),
+  "startend:end_checker": (text, given) => unquoted(text).toLowerCase().endsWith(given.text("end_phrase").trim().toLowerCase()),
   "startend:quotation": (text) => text.trim().length > 1 && text.trim().startsWith('"') && text.trim().endsWith('"'),
   "change_case:capital_word_frequency": (text, given) =>
     given.relation("capital_relation")(
-      (text.match(/[\p{L}\p{M}\p{N}'’-]+/gu) ?? []).filter(isUpper).length,
+      (text.match(/[\p{L}\p{M}\p{N}]+(?:[.'’-]+[\p{L}\p{M}\p{N}]+)*/gu) ?? []).filter(isUpper).length,
       given.count("capital_frequency"),
     ),
   "change_case:english_capital": (text) => isUpper(text) && mayBeEnglish(text),
