@@ -2,7 +2,7 @@ import type { Row } from "../data/row.ts";
 import { GuerdonError } from "../error.ts";
 import { quoted, type Score, type ScoreErrorKind } from "./grade.ts";
 import type { Reward } from "./reward.ts";
-import { score } from "./score.ts";
+import { score, type RowFor } from "./score.ts";
 
 /** A claim about a reward that did not hold: an Error named AssertionError, as test runners show it, with what was and what should be. */
 export class RewardAssertionError extends Error {
@@ -27,9 +27,9 @@ export interface RewardClaims<Needs extends object> {
    * Row a scores strictly above row b, by at least `margin` where one is given. Rows with the same prompt are scored together, so that
    * rewards of groups compare them.
    */
-  toPrefer(a: Row & Needs, b: Row & Needs, options?: { readonly margin?: number }): Promise<void>;
+  toPrefer(a: RowFor<Needs>, b: RowFor<Needs>, options?: { readonly margin?: number }): Promise<void>;
   /** The row's score is the value, within a tolerance of 1e-9 unless another is given. */
-  toScore(row: Row & Needs, value: number, options?: { readonly tolerance?: number }): Promise<void>;
+  toScore(row: RowFor<Needs>, value: number, options?: { readonly tolerance?: number }): Promise<void>;
   /** The row cannot be scored, for this reason where one is given. */
   toBeUnscorable(row: Readonly<Record<string, unknown>>, kind?: ScoreErrorKind): Promise<void>;
 }
@@ -44,9 +44,9 @@ export interface RewardClaims<Needs extends object> {
  * @throws GuerdonError "usage" for a value, margin or tolerance that is no number in range
  */
 export function expectReward<Needs extends object>(reward: Reward<Needs>): RewardClaims<Needs> {
-  const all = async (rows: readonly Row[]): Promise<readonly Score[]> =>
+  const all = async (rows: readonly object[]): Promise<readonly Score[]> =>
     // The claim's type has checked the rows already; a row that should be unscorable must get through.
-    score(reward as unknown as Reward, rows, { onWarning: () => undefined });
+    score(reward as unknown as Reward, rows as readonly Row[], { onWarning: () => undefined });
   return {
     async toPrefer(a, b, { margin } = {}) {
       requireRange("margin", margin ?? 0, 0);
@@ -72,7 +72,7 @@ export function expectReward<Needs extends object>(reward: Reward<Needs>): Rewar
       });
     },
     async toBeUnscorable(row, kind) {
-      const [scored] = await all([row as Row]);
+      const [scored] = await all([row]);
       if (scored!.value === null && (kind === undefined || scored!.error!.kind === kind)) return;
       throw failed(reward, `to be unscorable${kind === undefined ? "" : ` (${kind})`}`, `the score is ${said(scored!)}`, {
         actual: scored!.error?.kind ?? scored!.value,

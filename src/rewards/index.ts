@@ -12,7 +12,7 @@ export { clippedSteps, clipSteps, delta, deltaSteps, discounted, potential, pote
 export { cosineBetween, cosineLength, lengthBand, lengthOf, overlongPenalty, softOverlong, targetLength } from "./shape/length.ts";
 export type { CosineLengthOptions, LengthBandOptions, LengthUnit, SoftOverlongOptions, TargetLengthOptions } from "./shape/length.ts";
 export { repetition, repetitionPenalty, type RepetitionOptions } from "./shape/repetition.ts";
-export type { Progress, ScoredRow, ScoreOptions, Scores, StreamOptions, Summary } from "./score.ts";
+export type { Progress, RowFor, ScoredRow, ScoreOptions, Scores, StreamOptions, Summary } from "./score.ts";
 export { score } from "./score.ts";
 export type { Coverage } from "./coverage.ts";
 export { coverage } from "./coverage.ts";

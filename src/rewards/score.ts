@@ -64,7 +64,7 @@ interface RowToScore {
 type MessageToScore = Pick<Message, "role" | "content">;
 
 /** A row with the columns that a reward needs: nothing changes them, so that literal lists and tuples may be given for any lists. */
-type RowFor<Needs> = RowToScore & Given<Needs>;
+export type RowFor<Needs> = RowToScore & Given<Needs>;
 type Given<T> = T extends object ? { readonly [K in keyof T]: Given<T[K]> } : T;
 
 /** One score for a row, as many as there are rows for a list; the length of a list written in place is kept. */

@@ -1,5 +1,8 @@
-import { expect, test } from "vitest";
-import { coverage, reward, score, sum } from "../../src/rewards/index.ts";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { coverage, gate, product, reward, route, score, sum } from "../../src/rewards/index.ts";
 import { placeOf } from "../../src/rewards/place.ts";
 
 // Graders that break promises, and rows that are not what they are said to be: no grade may be invented, lost or given to another row.
@@ -43,6 +46,19 @@ test("a score is a copy: a grader may reuse its own object", async () => {
   ]);
 });
 
+test("scores of steps are copies too, and one that cannot be read costs its row only", async () => {
+  const shared = [0, 0];
+  const reusing = reward.steps("reusing", ({ steps, text }) => {
+    if (text === "bad") return Object.defineProperty([1, 1], 1, { get: () => expect.unreachable("not decoded") });
+    shared.fill(steps[0]!.length);
+    return shared;
+  });
+  const of = (step: string, completion = step) => ({ prompt: "p", completion, steps: [step, step] });
+  const scores = await score(reusing, [of("a"), of("b", "bad"), of("four")]);
+  expect(scores.map(({ steps }) => steps)).toEqual([[1, 1], undefined, [4, 4]]);
+  expect(scores[1].error?.kind).toBe("threw");
+});
+
 test("what is thrown is quoted in short, quickly, and its text is not taken for a place", async () => {
   const long = reward("long", () => {
     throw new Error(" /".repeat(500_000));
@@ -60,6 +76,8 @@ test("parts of one name are refused instead of hiding each other", () => {
   const one = reward("one", () => 1);
   expect(() => sum({ "a/b": one, a: sum({ b: one }) })).toThrow(/two parts would be called "a\/b"/);
   expect(() => sum({ one }, { weights: { toString: 1 } as {} })).toThrow(/weight for "toString"/);
+  expect(() => product({ "a/b": one, a: sum({ b: one }) })).toThrow(/product: two parts would be called "a\/b"/);
+  expect(() => route("kind", { "a/b": one, a: sum({ b: one }) })).toThrow(/route: two parts would be called "a\/b"/);
 });
 
 test("rows whose group is uncertain are refused, not thrown together", async () => {
@@ -79,6 +97,56 @@ test("rows whose group is uncertain are refused, not thrown together", async () 
       )
     ).value,
   ).toBe(1);
+});
+
+test("a row of a file whose group is uncertain is named with its place", async () => {
+  const path = join(mkdtempSync(join(tmpdir(), "guerdon-hostile-")), "answers.jsonl");
+  onTestFinished(() => rmSync(dirname(path), { recursive: true }));
+  writeFileSync(
+    path,
+    [
+      { ...row, group: 1 },
+      { ...row, group: { of: 1 } },
+    ]
+      .map((one) => JSON.stringify(one))
+      .join("\n"),
+  );
+  const rank = reward.group("rank", (answers) => answers.map(() => answers.length));
+  await expect(score(rank, path)).rejects.toThrow(/The group of .*answers\.jsonl row 2 must be text or a number, not \{"of":1\}/);
+  expect(
+    (
+      await score(
+        reward("any", () => 1),
+        path,
+      )
+    ).length,
+  ).toBe(2);
+});
+
+test("a reward of batches behind a gate is asked about what passes only", async () => {
+  let asked = 0;
+  const many = reward.batch("many", (answers) => answers.map(() => ++asked));
+  const rows = ["no", "yes", "no"].map((completion) => ({ prompt: "p", completion }));
+  const scores = await score(
+    gate(
+      reward("yes", ({ text }) => text === "yes"),
+      many,
+    ),
+    rows,
+  );
+  expect(scores.map(({ value }) => value)).toEqual([0, 1, 0]);
+  expect(asked).toBe(1);
+});
+
+test("nothing is paid for when a later row in memory is no row", async () => {
+  let calls = 0;
+  await expect(
+    score(
+      reward("counting", () => ++calls),
+      [row, row, undefined as unknown as typeof row],
+    ),
+  ).rejects.toThrow(/row 3/);
+  expect(calls).toBe(0);
 });
 
 test("a row that is no object is refused by its number", async () => {
@@ -113,6 +181,7 @@ test("an observer that throws ends the scoring: no further grades are asked for"
   await expect(score(counting, rows, { onProgress, concurrency: 2 })).rejects.toThrow("the screen is gone");
   await wait(50);
   expect(calls).toBeLessThan(10);
+  await expect(score.stream(counting, rows, { onProgress, concurrency: 2 }).next()).rejects.toThrow("the screen is gone");
 });
 
 test("many rows keep their order", async () => {

@@ -102,6 +102,17 @@ describe("POST /v1/score", () => {
       rows: ["b", "a", "a", "b"].map((completion, i) => ({ prompt: String(i % 2), completion })),
     });
     expect(body.scores!.map(({ value }) => value)).toEqual([1, 0, 0, 1]);
+    const rows = [
+      { prompt: "p", completion: "a" },
+      { prompt: "p", completion: "b", group: { of: 1 } },
+    ];
+    const refused = await server.post("/v1/score", { reward: "ranked", rows });
+    expect(refused.status).toBe(422);
+    expect(refused.body.error).toMatchObject({
+      row: 1,
+      field: "group",
+      message: expect.stringMatching(/group of rows\[1\] must be text or a number/),
+    });
   });
 
   test("single rows that come at the same time are scored together", async () => {

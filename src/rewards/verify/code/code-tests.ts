@@ -115,31 +115,35 @@ export interface CodeTestsOptions extends Omit<RunTestsOptions, "signal"> {
  * @throws GuerdonError "usage" for options out of range
  */
 export function codeTests({ credit = "all", name = "code-tests", ...options }: CodeTestsOptions): Reward<{ tests: unknown }> {
-  resolved(options);
+  const version = JSON.stringify({ version: 1, credit, ...resolved(options) });
   if (credit !== "all" && credit !== "share") throw new GuerdonError("usage", `codeTests: credit must be "all" or "share".`);
-  return reward(name, { columns: z.object({ tests: z.unknown() }) }, async ({ text, tests: column }, { signal }): Promise<Grade> => {
-    let tests: CodeTest[];
-    try {
-      tests = readTests(column);
-    } catch (cause) {
-      if (cause instanceof GuerdonError) return unscorable("wrong-column", cause.message);
-      throw cause;
-    }
-    const program = lastProgram(text, aliases[options.language]);
-    if (program === null) return { value: 0, note: `there is no ${options.language} code in the answer` };
-    const results = await runTests(program, tests, { ...options, signal });
-    const unreadable = results.find(({ why }) => why === "no-plain-data");
-    if (unreadable) return unscorable("unparsable", `A test cannot be judged from outside: ${unreadable.message}.`);
-    const passed = results.filter((result) => result.passed).length;
-    const first = results.findIndex((result) => !result.passed);
-    return {
-      value: credit === "share" ? passed / results.length : passed === results.length ? 1 : 0,
-      parts: Object.fromEntries(results.map((result, i) => [`test ${i + 1}`, result.passed ? 1 : 0])),
-      ...(first < 0
-        ? {}
-        : { note: `${passed} of ${results.length} tests passed; test ${first + 1}: ${tidy(results[first]!.message ?? "")}` }),
-    };
-  });
+  return reward(
+    name,
+    { version, columns: z.object({ tests: z.unknown() }) },
+    async ({ text, tests: column }, { signal }): Promise<Grade> => {
+      let tests: CodeTest[];
+      try {
+        tests = readTests(column);
+      } catch (cause) {
+        if (cause instanceof GuerdonError) return unscorable("wrong-column", cause.message);
+        throw cause;
+      }
+      const program = lastProgram(text, aliases[options.language]);
+      if (program === null) return { value: 0, note: `there is no ${options.language} code in the answer` };
+      const results = await runTests(program, tests, { ...options, signal });
+      const unreadable = results.find(({ why }) => why === "no-plain-data");
+      if (unreadable) return unscorable("unparsable", `A test cannot be judged from outside: ${unreadable.message}.`);
+      const passed = results.filter((result) => result.passed).length;
+      const first = results.findIndex((result) => !result.passed);
+      return {
+        value: credit === "share" ? passed / results.length : passed === results.length ? 1 : 0,
+        parts: Object.fromEntries(results.map((result, i) => [`test ${i + 1}`, result.passed ? 1 : 0])),
+        ...(first < 0
+          ? {}
+          : { note: `${passed} of ${results.length} tests passed; test ${first + 1}: ${tidy(results[first]!.message ?? "")}` }),
+      };
+    },
+  );
 }
 
 /** Text from a program, fit for a report: without control characters, and short. */

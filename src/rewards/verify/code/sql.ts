@@ -71,7 +71,7 @@ export interface SqlResultOptions extends Omit<RunQueryOptions, "signal" | "setu
   readonly ordered?: "auto" | boolean;
   /** Whether columns may come in another order; true unless said. */
   readonly anyColumnOrder?: boolean;
-  /** SQLite only: a database file that every row is about; it is read, never written. */
+  /** SQLite only: a database file that every row is about; it is read, never written. Cached scores do not notice when it changes. */
   readonly database?: string;
   /** How reports call it; "sql-result" unless said. */
   readonly name?: string;
@@ -89,8 +89,9 @@ export interface SqlResultOptions extends Omit<RunQueryOptions, "signal" | "setu
  * @throws GuerdonError "usage" for options out of range
  */
 export function sqlResult(options: SqlResultOptions): Reward<{ reference: string; setup?: string | string[] | undefined }> {
-  resolved(options);
+  const settings = resolved(options);
   const { ordered = "auto", anyColumnOrder = true, database: path, name = "sql-result", ...limits } = options;
+  const version = JSON.stringify({ version: 1, ordered, anyColumnOrder, database: path ?? null, ...settings });
   if (path !== undefined && limits.dialect !== "sqlite")
     throw new GuerdonError("usage", "sqlResult: a database file must be one of SQLite.");
   const columns = z.object({ reference: z.string(), setup: z.union([z.string(), z.array(z.string()).min(1)]).optional() });
@@ -110,7 +111,7 @@ export function sqlResult(options: SqlResultOptions): Reward<{ reference: string
     if (references.size > 64) references.delete(references.keys().next().value!);
     return made;
   };
-  return reward(name, { columns }, async ({ text, reference, setup = "" }, { signal }): Promise<Grade> => {
+  return reward(name, { version, columns }, async ({ text, reference, setup = "" }, { signal }): Promise<Grade> => {
     const database = path === undefined ? undefined : await (file ??= thisHost().then((host) => host.readBytes(path)));
     const query = lastProgram(text, ["sql", "sqlite", "duckdb", "sqlite3"]);
     if (query === null) return { value: 0, note: "there is no SQL in the answer" };

@@ -98,16 +98,21 @@ export interface VerilogEquivalentOptions extends Omit<EquivalenceOptions, "sign
 export function verilogEquivalent({ name = "verilog-equivalent", ...options }: VerilogEquivalentOptions = {}): Reward<{
   reference: string;
 }> {
-  resolved(options);
-  return reward(name, { columns: z.object({ reference: z.string() }) }, async ({ text, reference }, { signal }): Promise<Grade> => {
-    const design = lastProgram(text, languages);
-    if (design === null) return { value: 0, note: "there is no Verilog in the answer" };
-    const { kind, message } = await equivalent(reference, design, { ...options, signal });
-    if (kind === "same") return 1;
-    if (kind === "undecided") return unscorable("declined", `Whether the design does what the reference does is not decided: ${message}.`);
-    if (kind === "reference") return unscorable("wrong-column", `The reference design cannot be used: ${message}.`);
-    return { value: 0, note: message };
-  });
+  const version = JSON.stringify({ version: 1, top: options.top ?? null, ...resolved(options) });
+  return reward(
+    name,
+    { version, columns: z.object({ reference: z.string() }) },
+    async ({ text, reference }, { signal }): Promise<Grade> => {
+      const design = lastProgram(text, languages);
+      if (design === null) return { value: 0, note: "there is no Verilog in the answer" };
+      const { kind, message } = await equivalent(reference, design, { ...options, signal });
+      if (kind === "same") return 1;
+      if (kind === "undecided")
+        return unscorable("declined", `Whether the design does what the reference does is not decided: ${message}.`);
+      if (kind === "reference") return unscorable("wrong-column", `The reference design cannot be used: ${message}.`);
+      return { value: 0, note: message };
+    },
+  );
 }
 
 function resolved({ timeoutMs = 30_000, steps = 20, top }: EquivalenceOptions): { timeoutMs: number; steps: number } {
@@ -151,33 +156,38 @@ export function verilogBench({
   if (passes.trim() === "" || passes.includes("\n")) throw new GuerdonError("usage", "verilogBench: passes must be a line of text.");
   if (!(memoryMiB >= 16 && memoryMiB <= 65_536))
     throw new GuerdonError("usage", `verilogBench: memoryMiB must be from 16 to 65536, not ${memoryMiB}.`);
-  return reward(name, { columns: z.object({ testbench: z.string() }) }, async ({ text, testbench }, { signal }): Promise<Grade> => {
-    const design = lastProgram(text, languages);
-    if (design === null) return { value: 0, note: "there is no Verilog in the answer" };
-    const refused = refusal(design, moduleNames(testbench));
-    if (refused !== null) return { value: 0, note: `${refused} is refused in a design` };
-    const host = await thisHost();
-    if ((await host.find("iverilog")) === null || (await host.find("vvp")) === null)
-      throw new GuerdonError("missing-dependency", "This needs Icarus Verilog: install iverilog with your system's package manager.");
-    const limits = { timeoutMs, memoryMiB, outputLimit: 16 * 2 ** 20, signal };
-    const tops = moduleNames(testbench)
-      .slice(-1)
-      .flatMap((top) => ["-s", top]);
-    const compiled = await host.run("iverilog", ["-g2012", "-o", "out.vvp", ...tops, "design.v", "bench.v"], {
-      ...limits,
-      files: { "design.v": `${design}\n`, "bench.v": testbench },
-      keep: ["out.vvp"],
-    });
-    const program = compiled.files["out.vvp"];
-    if (compiled.end !== "exited")
-      return { value: 0, note: compiled.end === "timeout" ? "compiling it took too long" : "compiling it wrote too much" };
-    if (compiled.code !== 0 || program === undefined)
-      return { value: 0, note: `it does not compile: ${compiled.stderr.trim().split("\n")[0]?.slice(0, 300) ?? ""}` };
-    const { end, code, stdout } = await host.run("vvp", ["-n", "out.vvp"], { ...limits, files: { "out.vvp": program } });
-    if (end === "timeout") return { value: 0, note: `the simulation took longer than ${timeoutMs} ms` };
-    if (end === "output") return { value: 0, note: "the simulation wrote too much" };
-    const said = stdout.split(/\r?\n/).some((line) => line.trim() === passes.trim());
-    if (said && code === 0) return 1;
-    return { value: 0, note: said ? `the simulation ended with code ${code}` : "the test bench does not say that it passes" };
-  });
+  const version = JSON.stringify({ version: 1, passes, timeoutMs, memoryMiB });
+  return reward(
+    name,
+    { version, columns: z.object({ testbench: z.string() }) },
+    async ({ text, testbench }, { signal }): Promise<Grade> => {
+      const design = lastProgram(text, languages);
+      if (design === null) return { value: 0, note: "there is no Verilog in the answer" };
+      const refused = refusal(design, moduleNames(testbench));
+      if (refused !== null) return { value: 0, note: `${refused} is refused in a design` };
+      const host = await thisHost();
+      if ((await host.find("iverilog")) === null || (await host.find("vvp")) === null)
+        throw new GuerdonError("missing-dependency", "This needs Icarus Verilog: install iverilog with your system's package manager.");
+      const limits = { timeoutMs, memoryMiB, outputLimit: 16 * 2 ** 20, signal };
+      const tops = moduleNames(testbench)
+        .slice(-1)
+        .flatMap((top) => ["-s", top]);
+      const compiled = await host.run("iverilog", ["-g2012", "-o", "out.vvp", ...tops, "design.v", "bench.v"], {
+        ...limits,
+        files: { "design.v": `${design}\n`, "bench.v": testbench },
+        keep: ["out.vvp"],
+      });
+      const program = compiled.files["out.vvp"];
+      if (compiled.end !== "exited")
+        return { value: 0, note: compiled.end === "timeout" ? "compiling it took too long" : "compiling it wrote too much" };
+      if (compiled.code !== 0 || program === undefined)
+        return { value: 0, note: `it does not compile: ${compiled.stderr.trim().split("\n")[0]?.slice(0, 300) ?? ""}` };
+      const { end, code, stdout } = await host.run("vvp", ["-n", "out.vvp"], { ...limits, files: { "out.vvp": program } });
+      if (end === "timeout") return { value: 0, note: `the simulation took longer than ${timeoutMs} ms` };
+      if (end === "output") return { value: 0, note: "the simulation wrote too much" };
+      const said = stdout.split(/\r?\n/).some((line) => line.trim() === passes.trim());
+      if (said && code === 0) return 1;
+      return { value: 0, note: said ? `the simulation ended with code ${code}` : "the test bench does not say that it passes" };
+    },
+  );
 }
