@@ -26,4 +26,5 @@ if (process.env["GUERDON_GUARDED"] === undefined) {
   process.env["GUERDON_GUARDED"] = "1";
   new Worker(watch, { eval: true, execArgv: [], stdout: false, resourceLimits: { maxOldGenerationSizeMb: 16 } }).unref();
 }
-process.on("disconnect", () => process.exit(0));
+// Not process.exit(): it waits for threads, and one that compiles WebAssembly at that moment can keep it waiting for ever.
+process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));

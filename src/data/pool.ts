@@ -174,7 +174,9 @@ export function pool<Job, Value>({ start, size, startMs = 60_000, spare = 0 }: P
       busy = [...members].filter(({ state }) => state === "busy").length;
     }
     const ready = [...members].filter(({ state }) => state === "starting" || state === "idle").length;
-    const wanted = Math.min(size - busy, queue.length) + spare;
+    // Spares come last: while the first peers start, another one would only slow them down.
+    const working = [...members].some(({ state }) => state !== "starting");
+    const wanted = Math.min(size - busy, queue.length) + (working ? spare : 0);
     for (let i = ready; i < wanted && members.size < size + spare; i++) void add();
   }
 

@@ -65,8 +65,11 @@ interface Member {
   heard: number;
 }
 
-/** Rows that a process may hold at a time: enough that it never waits, few enough that the rest can go elsewhere when it is lost. */
-const held = 256;
+/**
+ * Rows that a process may hold at a time: enough that it never waits. Where processes are lost it is halved with each, down to the least,
+ * and grows again by a row for so many that are scored: then fewer rows are lost together.
+ */
+const held = { most: 256, least: 4, regrowth: 32 };
 const sweepMs = 25;
 /** A process's own report of a deadline says more than ours: it gets so long. */
 const graceMs = 60;
@@ -102,6 +105,7 @@ export async function crew(options: CrewOptions): Promise<Scoring> {
   let timer: NodeJS.Timeout | null = null;
   let restart: NodeJS.Timeout | null = null;
   let starting = 0;
+  let hold: number = held.most;
   let failure = "";
   let lastSweep = performance.now();
 
@@ -185,7 +189,10 @@ export async function crew(options: CrewOptions): Promise<Scoring> {
     members.delete(member);
     const lost = [...member.rows.values()];
     member.rows.clear();
-    if (wasReady && !closed) onLoss(reason);
+    if (wasReady && !closed) {
+      hold = Math.max(held.least, hold / 2);
+      onLoss(reason);
+    }
     const alone = member.suspect !== null;
     for (const [unit, places] of Map.groupBy(lost, ({ unit }) => unit)) {
       const remaining = places.map(({ place }) => place);
@@ -220,6 +227,7 @@ export async function crew(options: CrewOptions): Promise<Scoring> {
       member.rows.delete(ids[i]!);
       settle(under.unit, under.place, scores[i]!);
     }
+    hold = Math.min(held.most, hold + ids.length / held.regrowth);
     if (member.rows.size === 0) member.reserved = false;
     if (member.rows.size === 0) member.suspect = null;
     if (suspects.length > 0 || (waiting.length > 0 && (waitingRows >= batch || timer === null))) dispatch();
@@ -282,16 +290,17 @@ export async function crew(options: CrewOptions): Promise<Scoring> {
       send(free, [unit]);
     }
     while (waiting.length > 0) {
-      const member = least(ready.filter((one) => !one.reserved && one.rows.size < held));
+      const member = least(ready.filter((one) => !one.reserved && one.rows.size < hold));
       if (member === undefined) break;
       const [first] = waiting;
+      const most = Math.min(batch, Math.ceil(hold - member.rows.size));
       const units: Unit[] = [];
       let count = 0;
       // A whole unit goes alone; others join while they ask for the same reward.
-      while (waiting.length > 0 && count < batch) {
+      while (waiting.length > 0 && count < most) {
         const unit = waiting[0]!;
         if (units.length > 0 && (unit.work.whole || first!.work.whole || unit.work.reward !== first!.work.reward)) break;
-        const room = unit.work.whole ? Infinity : batch - count;
+        const room = unit.work.whole ? Infinity : most - count;
         const places = unit.places.slice(0, room);
         units.push(places.length === unit.places.length ? unit : { ...unit, places });
         if (places.length === unit.places.length) waiting.shift();
@@ -313,10 +322,10 @@ export async function crew(options: CrewOptions): Promise<Scoring> {
   /** Deadlines and silences. */
   function sweep(): void {
     const now = performance.now();
-    const lag = now - lastSweep;
+    // This process itself may have been held up: for so long it heard nobody.
+    const deaf = Math.max(0, now - lastSweep - sweepMs);
     lastSweep = now;
-    // This process itself was held up: what the others said meanwhile is read before anybody is called silent.
-    if (rows === 0 || lag > 4 * sweepMs) return;
+    if (rows === 0) return;
     const why = failure === "" ? "the server is busy, or the reward hangs" : `no process can be started (${failure})`;
     const late = (unit: Unit, place: number): void =>
       settle(unit, place, unscorable("timeout", `No answer within ${timeoutMs} ms: ${why}.`));
@@ -333,7 +342,7 @@ export async function crew(options: CrewOptions): Promise<Scoring> {
       }
     for (const member of members) {
       if (member.rows.size === 0) continue;
-      const silent = now - member.heard;
+      const silent = now - member.heard - deaf;
       const overdue = [...member.rows].filter(([, { unit }]) => unit.work.deadline + graceMs <= now);
       for (const [id, { unit, place }] of overdue) {
         member.rows.delete(id);
@@ -352,7 +361,8 @@ export async function crew(options: CrewOptions): Promise<Scoring> {
   offer = await add();
   const others = Array.from({ length: processes - 1 }, () => add());
   for (const other of others) other.catch(() => replace());
-  const sweeper = setInterval(sweep, sweepMs);
+  // After the messages that have come meanwhile.
+  const sweeper = setInterval(() => setImmediate(sweep), sweepMs);
 
   return {
     offer,

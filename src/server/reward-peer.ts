@@ -47,13 +47,18 @@ async function open(source: string, limits: ScoringLimits): Promise<void> {
   }
 }
 
+/** Longest that a score waits to be posted with others, in milliseconds, while rows are scored without a pause. */
+const lingerMs = 5;
+
 /** Posts scores together that come in one turn of the event loop, and signs of life while there is work. */
 function reporting(each: ReturnType<typeof applier>): (lot: Lot) => void {
   let ids: number[] = [];
   let scores: Score[] = [];
   let pending = 0;
   let beat: NodeJS.Timeout | null = null;
+  let oldest = 0;
   const flush = (): void => {
+    if (ids.length === 0) return;
     post({ ids, scores });
     ids = [];
     scores = [];
@@ -61,16 +66,23 @@ function reporting(each: ReturnType<typeof applier>): (lot: Lot) => void {
     clearInterval(beat);
     beat = null;
   };
+  // A reward that ends the process takes no finished score along.
+  process.on("exit", flush);
   return (lot) => {
     pending += lot.ids.length;
     beat ??= setInterval(() => post({ alive: true }), beatMs);
     each(lot, (done, given) => {
-      if (ids.length === 0) setImmediate(flush);
+      const now = performance.now();
+      if (ids.length === 0) {
+        oldest = now;
+        setImmediate(flush);
+      }
       pending -= done.length;
       for (let i = 0; i < done.length; i++) {
         ids.push(done[i]!);
         scores.push(given[i]!);
       }
+      if (now - oldest > lingerMs) flush();
     });
   };
 }

@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { afterAll, describe, expect, it } from "vitest";
 import { closeSandboxes, runTests, sandboxPids } from "../../../src/rewards/index.ts";
 import { alive, hostile, type Hostile } from "./kit.ts";
@@ -192,6 +193,19 @@ print(any(found))`;
       { language: "python" },
     );
     expect(results.map(({ passed }) => passed)).toEqual([false, false]);
+  });
+
+  it.each([300, 900, 1500])("leaves no process behind when the whole program ends after %i ms, while sandboxes still start", async (ms) => {
+    const source = `const { runTests, sandboxPids } = await import(${JSON.stringify(new URL("../../../src/rewards/index.ts", import.meta.url).href)});
+      for (let i = 0; i < 2; i++) void runTests("def f(): return 1", [{ kind: "call", name: "f", args: [], returns: 1 }], { language: "python" });
+      setTimeout(() => { console.log(JSON.stringify(sandboxPids())); process.exit(0); }, ${ms});`;
+    const parent = spawn(process.execPath, ["--conditions=guerdon-source", "--input-type=module", "-e", source]);
+    let said = "";
+    parent.stdout.on("data", (text: Buffer) => (said += text.toString()));
+    await new Promise((resolve) => parent.on("close", resolve));
+    const pids = JSON.parse(said) as number[];
+    expect(pids.length).toBeGreaterThan(0);
+    await expect.poll(() => pids.filter(alive), { timeout: 5000 }).toEqual([]);
   });
 
   afterAll(async () => {

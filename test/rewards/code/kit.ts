@@ -25,7 +25,7 @@ export function hostile(programs: readonly Hostile[], options: RunTestsOptions, 
   // Starting the first sandbox is no program's doing.
   beforeAll(async () => {
     await runTests(honest, [{ kind: "output", stdin: "21\n", stdout: "42" }], { ...options, timeoutMs: 30_000 });
-  });
+  }, 60_000);
 
   it.each(programs)("$name", async ({ program, ends }) => {
     const before = sandboxPids();
