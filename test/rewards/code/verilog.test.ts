@@ -100,7 +100,7 @@ describe("a test bench", () => {
     else expect(result).toMatchObject({ value: null, error: { message: expect.stringContaining("install iverilog") } });
   });
 
-  it.runIf(present).each([
+  const wrong = [
     ["a wrong design", adder.replace("+", "-"), /does not say that it passes/],
     ["a design that does not compile", "module top(input", /does not compile/],
     ["an endless loop at time zero", design("assign y = a + b; initial forever begin end"), /longer than 1500 ms/],
@@ -118,7 +118,9 @@ describe("a test bench", () => {
     ],
     ["printing the bench's words", design(`assign y = 0; initial $display("ALL PASSED");`), /refused/],
     ["reaching into the bench", design("assign y = 0; always @* tb.bad = 0;"), /refused/],
-  ] as const)("gives zero for %s", async (_, completion, note) => {
+  ] as const;
+  // Without a simulator there is nothing to judge these with; the test above says what a user is told.
+  it.each(present ? wrong : [])("gives zero for %s", async (_, completion, note) => {
     const start = performance.now();
     const [result] = await score(rewarded, [{ prompt: "", completion, testbench: bench }]);
     expect(result!.value).toBe(0);
