@@ -35,7 +35,7 @@ const close = (actual: readonly number[] | undefined, expected: readonly number[
   expected.forEach((one, i) => expect(actual![i]).toBeCloseTo(one, 12));
 };
 
-test("a product multiplies; card carl's known answers", async () => {
+test("a product multiplies; CaRL's known answers", async () => {
   const carl = (progress: number, factors: readonly number[], terminal: number) => {
     const kept = product({
       progress: constant("progress", progress),
@@ -124,7 +124,7 @@ test("centre: a number, the group, or reference answers", async () => {
   expect(() => centre(number, { at: Number.NaN })).toThrow(/finite/);
 });
 
-test("preference as reward: the known answers of card par", async () => {
+test("preference as reward: PAR's known answers", async () => {
   const at = (completion: string, references: (string | number)[]) => score(preference(number), { ...row, completion, references });
   expect((await at("2", ["1"])).value).toBeCloseTo(0.731059, 6);
   expect((await at("2", ["1", 3])).value).toBeCloseTo(0.5, 12);
@@ -157,7 +157,7 @@ test("reference answers are scored once each, and what cannot be scored is null"
   expect(() => preference(reward.group("g", (answers) => answers.map(() => 1)))).toThrow(/compares groups/);
 });
 
-test("clip and delta of steps: the known answers of card clip-delta", async () => {
+test("clip and delta of steps: the known answers of Clip and Delta", async () => {
   const q = [0.9, 0.4, 0.7, 0.8];
   close(clippedSteps(q, 0.5), [0, -0.1, 0, 0]);
   close(deltaSteps(q), [0.5, -0.3, -0.1, 0.8]);

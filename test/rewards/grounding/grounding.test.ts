@@ -22,7 +22,7 @@ import {
 const gold = [12, 8, 32, 20] as const;
 const answered = (completion: string) => ({ prompt: "p", completion });
 
-test("boxes on a screen: the known answer of card gui-g1", async () => {
+test("boxes on a screen: GUI-G1's known answer", async () => {
   const found = [10, 10, 30, 20] as const;
   expect(boxIoU(found, gold)).toBeCloseTo(0.6923077, 7);
   expect(edgeAgreement(found, gold, [100, 50])).toBeCloseTo(0.9797959, 7);
@@ -79,7 +79,7 @@ const thing = (label: string, x: number) => ({ label, box: [x, 0, x + 10, 10] as
 const two = [thing("cat", 0), thing("dog", 100)];
 const padded = [...two, thing("cat", 300), thing("dog", 400)];
 
-test("detection: the known answer of card vlm-r1", async () => {
+test("detection: VLM-R1's known answer", async () => {
   expect(detectionPrecision(padded, two)).toBe(1);
   expect(odLength(padded, two)).toBe(0.5);
   const completion = JSON.stringify(padded.map(({ label, box }) => ({ label, bbox_2d: box })));
@@ -105,7 +105,7 @@ test("detection: order, labels, misses and empty gold", async () => {
   expect(() => detectionMatch({ threshold: 0 })).toThrow(/above 0/);
 });
 
-test("spans of time: the known answer of card temporal-rlt", async () => {
+test("spans of time: Temporal-RLT's known answer", async () => {
   expect(timeIoU([0.2, 0.5], [0.4, 0.8])).toBeCloseTo(1 / 6, 7);
   expect(timeIoU([0.2, 0.5], [0.4, 0.8], "hull")).toBeCloseTo(1 / 6, 7);
   expect([timeIoU([0, 1], [2, 3]), timeIoU([0, 1], [2, 3], "hull"), timeIoU([1, 1], [1, 1])]).toEqual([0, 0, 1]);

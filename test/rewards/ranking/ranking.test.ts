@@ -43,7 +43,7 @@ test("rankings are read from JSON or lines", async () => {
   expect(scores.map(({ value }) => value)).toEqual([0.5, 0.5, 0.5]);
 });
 
-test("reordering: the known answer of card temporal-rlt", async () => {
+test("reordering: Temporal-RLT's known answer", async () => {
   const order = [0, 1, 2, 3, 4, 5, 6, 7];
   expect(reordering([0, 1, 2, 3, 4, 5, 7, 6], order)).toEqual({ isPermutation: true, inOrder: 0.875 });
   const one = (completion: string) => score(reorderingMatch(), { prompt: "p", completion, order });

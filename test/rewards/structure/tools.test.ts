@@ -16,7 +16,7 @@ import {
 const call = (name: string, args: Readonly<Record<string, unknown>> = {}): ToolCall => ({ name, arguments: args });
 const gold = [call("weather", { city: "Paris", day: "mon" }), call("calc", { e: "1+1" })];
 
-test("graded calls: the known answers of card toolrl", () => {
+test("graded calls: ToolRL's known answers", () => {
   expect(toolCallScore([call("weather", { city: "Paris", day: "tue" })], gold)).toBe(-0.5);
   expect(toolCallScore([call("weather", { city: "Rome" }), call("calc", { e: "1+1" })], gold)).toBe(0.5);
   expect(toolCallScore([], gold)).toBe(-3);
@@ -105,7 +105,7 @@ test("graded calls are from -3 to 3, and 3 for the right ones", () => {
   );
 });
 
-test("tool use: the known answers of card ftrl", () => {
+test("tool use: FTRL's known answers", () => {
   expect(toolUse(2, 5, 3).f1).toBe(0.5);
   expect(toolTurn({ kind: "calls", met: 2, calls: 5 })).toBeCloseTo(2 / 3, 6);
   expect(toolTurn({ kind: "calls", met: 2, calls: 5 }, "squared")).toBeCloseTo(0.8, 12);

@@ -106,7 +106,7 @@ test("edit distance and common subsequences", async () => {
   expect(editDistance(long, long)).toBe(0);
 });
 
-test("max-average similarity: the known answers of card mixed-r1", async () => {
+test("max-average similarity: Mixed-R1's known answers", async () => {
   const [e1, e2, both] = [
     [1, 0],
     [0, 1],
