@@ -16,7 +16,7 @@ export function bandit(o: { readonly tasks: number; readonly actions: number }):
 }
 
 /**
- * An answer of `length` symbols; the policy sees the task and the position, not what it wrote (PrefixLock of the cards: with a reward
+ * An answer of `length` symbols; the policy sees the task and the position, not what it wrote (a prefix lock: with a reward
  * only for one hidden string, a uniform policy finds it with probability symbols^-length). State = task * length + position.
  */
 export function lock(o: { readonly tasks: number; readonly length: number; readonly symbols: number }): Finite {
