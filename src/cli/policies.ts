@@ -66,7 +66,7 @@ export interface NamedEnvironment {
 }
 
 /**
- * An environment by the name of a built-in job, or from a JSONL file of prompts and references. Of a file all rows are tasks to measure
+ * An environment by the name of a built-in job, or from a file (JSONL, CSV, Parquet) of prompts and references. Of a file all rows are tasks to measure
  * on, unless `columns.split` names the column that says which are.
  */
 export async function environmentBy(name: string, columns: ColumnNames = {}): Promise<NamedEnvironment> {
@@ -82,6 +82,6 @@ export async function environmentBy(name: string, columns: ColumnNames = {}): Pr
   const { didYouMean } = await import("./suggest.ts");
   throw new GuerdonError(
     "usage",
-    `there is no environment ${basename(name)}.${didYouMean(name, Object.keys(built))} Built in are ${Object.keys(built).join(" and ")}; anything else is a JSONL file`,
+    `there is no environment ${basename(name)}.${didYouMean(name, Object.keys(built))} Built in are ${Object.keys(built).join(" and ")}; anything else is a file: JSONL, CSV or Parquet`,
   );
 }

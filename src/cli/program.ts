@@ -126,7 +126,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .command("eval")
     .description("measure a run's policy on held-out tasks")
     .argument("<run>", "folder of a run, or of a model (then say the environment)")
-    .argument("[environment]", "countdown, sorting, or a JSONL file with prompt and reference (default: the run's own)")
+    .argument("[environment]", "countdown, sorting, or a file (JSONL, CSV, Parquet) with prompt and reference (default: the run's own)")
     .option("--tasks <n>", "number of tasks", whole(1))
     .option("--samples <n>", "answers a task at temperature 1", whole(1))
     .option("--seed <n>", "seed of the draw", whole(0))

@@ -33,7 +33,7 @@ export async function evaluateRun(
     if (environment === undefined)
       throw new GuerdonError(
         "usage",
-        `${given} is a model's folder: say on what to measure it, for instance a JSONL file with prompt and reference`,
+        `${given} is a model's folder: say on what to measure it, for instance a JSONL or CSV file with prompt and reference`,
       );
     const { tasks = 500, samples = 16, seed } = { ...job?.evaluation, ...options };
     const setting = { tasks, samples, seed: seed ?? 0 };
