@@ -45,7 +45,6 @@ export function calls({ concurrency, timeoutMs, retries, signal, onSpend }: Call
   let lastBreath = performance.now();
   // Synchronous rewards never wait: without a pause now and then, nothing else in the process would get its turn, an abort included.
   const breathe = async (): Promise<void> => {
-    if (performance.now() - lastBreath < 20) return;
     await new Promise((resolve) => setTimeout(resolve));
     lastBreath = performance.now();
   };
@@ -58,7 +57,7 @@ export function calls({ concurrency, timeoutMs, retries, signal, onSpend }: Call
           outcome = signal.aborted
             ? aborted(name)
             : await once(name, (context) => readAtOnce(work(context), read), timeoutMs, signal, onSpend);
-          await breathe();
+          if (performance.now() - lastBreath > 20) await breathe();
         } finally {
           slots.give();
         }
