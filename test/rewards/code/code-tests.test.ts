@@ -106,6 +106,12 @@ describe.each<[CodeLanguage, string, readonly CodeTest[]]>([
     [output("7\nrest", "P(x=7) rest")],
   ],
   ["python", "print('é', input())", [output("日本", "é 日本")]],
+  ["python", "import time\nbefore = time.monotonic()\ntime.sleep(0.02)\nprint(time.monotonic() - before >= 0.02)", [output("", "True")]],
+  [
+    "python",
+    "import asyncio\nasync def wait(n):\n  await asyncio.sleep(n / 100)\n  return n\nasync def main(): print(await asyncio.gather(wait(2), wait(1)))\nasyncio.run(main())",
+    [output("", "[2, 1]")],
+  ],
 ])("%s: %s", (language, program, tests) => {
   it("passes its tests", async () => {
     const results = await runTests(program, tests, { language, timeoutMs: 20_000 });
