@@ -159,6 +159,18 @@ test.each([
   expect((await sameAnswer(answer, reference)).verdict).toBe(verdict);
 });
 
+test.each([
+  ["１２．５", "12.5", "same"],
+  ["ｘ＋１", "x+1", "same"],
+  ["٣٤", "34", "same"],
+  ["१२", "12", "same"],
+  ["𝟏𝟐", "12", "same"],
+  ["１２", "21", "different"],
+  ["￼", "1", "different"],
+])("digits of other scripts are digits: %s and %s", async (answer, reference, verdict) => {
+  expect((await sameAnswer(answer, reference)).verdict).toBe(verdict);
+});
+
 test("many signs of plus-minus take no time", async () => {
   const start = process.cpuUsage();
   expect((await sameAnswer(`1${"\\pm 1".repeat(390)}`, "1")).verdict).toBe("different");
