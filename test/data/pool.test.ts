@@ -49,6 +49,21 @@ describe.each(["worker", "process"] as const)("a pool of peers, each a %s", (kin
   });
 });
 
+it("loses no job to a peer that cannot be started while another one starts", async () => {
+  let starts = 0;
+  const start = (): ReturnType<typeof host.start> => {
+    if (starts++ === 0) return Promise.reject(new Error("no room"));
+    return host.start(module, { kind: "worker" });
+  };
+  const peers = pool<Job, unknown>({ start, size: 2 });
+  open.push(peers);
+  const jobs = [1, 2].map((n) => peers.run({ do: "echo", n }, { timeoutMs: 5000 }));
+  expect(await Promise.all(jobs)).toEqual([1, 2].map((value) => ({ kind: "done", value })));
+  const none = pool<Job, unknown>({ start: () => Promise.reject(new Error("no room")), size: 2 });
+  expect(await none.run({ do: "echo" }, { timeoutMs: 5000 })).toEqual({ kind: "start", reason: "no room" });
+  await expect(none.warm()).rejects.toThrow(/of 2 peers could be started: no room/);
+});
+
 describe("peer processes", () => {
   it("are ended when they hold too much memory, and killed ones are gone when the outcome arrives", async () => {
     const peers = make("process");
