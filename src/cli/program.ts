@@ -215,14 +215,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .option(...json)
     .addHelpText("after", examples("inspect answers.jsonl", "inspect pairs.parquet --json"))
     .action(
-      action(async (s, file: string, options: { columns?: string }) =>
-        (await import("./commands/inspect.ts")).inspect(
-          s,
-          file,
-          options,
-          program.commands.map((one) => one.name()),
-        ),
-      ),
+      action(async (s, file: string, options: { columns?: string }) => (await import("./commands/inspect.ts")).inspect(s, file, options)),
     );
 
   program

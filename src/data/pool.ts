@@ -120,9 +120,9 @@ export function pool<Job, Value>({ start, size, startMs = 60_000, spare = 0 }: P
     dispatch();
   }
 
-  /** No peer can be started, so those that wait will wait in vain. */
+  /** No peer is left, nor one that still starts, so those that wait would wait in vain. */
   function giveUp(reason: string): void {
-    if ([...members].some(({ state }) => state !== "starting")) return;
+    if (members.size > 0) return;
     for (const { settle } of queue.splice(0)) settle({ kind: "start", reason });
   }
 
@@ -212,7 +212,8 @@ export function pool<Job, Value>({ start, size, startMs = 60_000, spare = 0 }: P
         const look = (): void => {
           const ready = [...members].filter(({ state }) => state === "idle" || state === "busy").length;
           if (ready >= Math.min(count, size)) resolve();
-          else if (members.size === 0) reject(new GuerdonError("io", `No peer could be started: ${failure}.`));
+          else if (![...members].some(({ state }) => state === "starting"))
+            reject(new GuerdonError("io", `Only ${ready} of ${Math.min(count, size)} peers could be started: ${failure}.`));
           else return;
           watchers.delete(look);
         };

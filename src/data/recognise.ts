@@ -76,7 +76,7 @@ const formats: readonly Format[] = [
       if (chosen.length === 0 || (value("rejected") as readonly string[]).length === 0) return '"chosen" or "rejected" is empty';
       return typeof correct === "number" && correct !== chosen.length ? '"num_correct" is not the length of "chosen"' : null;
     },
-    commands: () => ["audit"],
+    commands: () => [],
   },
   {
     kind: "preference",
@@ -89,7 +89,7 @@ const formats: readonly Format[] = [
         chosen: value("chosen") as Preference["chosen"],
         rejected: value("rejected") as Preference["rejected"],
       }),
-    commands: () => ["audit"],
+    commands: () => [],
   },
   {
     kind: "stepwise",
@@ -100,7 +100,7 @@ const formats: readonly Format[] = [
       (value("completions") as readonly unknown[]).length === (value("labels") as readonly unknown[]).length
         ? null
         : '"completions" and "labels" have different lengths',
-    commands: () => ["score", "audit"],
+    commands: () => ["score"],
   },
   {
     kind: "process-bench",
@@ -114,14 +114,14 @@ const formats: readonly Format[] = [
         ? null
         : '"label" is neither -1 nor the index of a step';
     },
-    commands: () => ["score", "audit"],
+    commands: () => ["score"],
   },
   {
     kind: "unpaired",
     title: "answers with a good or bad label (TRL unpaired preference)",
     is: (s) => s.has("completion", "label") && s.mostly("label", "boolean"),
     roles: { prompt, completion: prompt, label: ["boolean"] },
-    commands: () => ["score", "audit"],
+    commands: () => ["score"],
   },
   {
     kind: "openrlhf-request",
@@ -218,7 +218,11 @@ export function recognise(columns: readonly string[], sample: readonly Cells[], 
   const withReference: ColumnMapping =
     mapping.reference === undefined && references.length === 1 ? { ...mapping, reference: references[0]! } : mapping;
   if (format === undefined) {
-    problems.push("No format has these columns. Rows to score need a prompt and a completion: say --columns prompt=...,completion=...");
+    problems.push(
+      columns.length === 0
+        ? "there are no rows"
+        : "No format has these columns. Rows to score need a prompt and a completion: say --columns prompt=...,completion=...",
+    );
     return { kind: "unknown", title: "rows of no known format", mapping: withReference, problems, notes, commands: [] };
   }
   const answer = answerNames.find((name) => columns.includes(name));

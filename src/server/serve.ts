@@ -181,7 +181,7 @@ function resolved(options: ServeOptions) {
   };
   if (token === "") refuse("the token is empty.");
   if (token === null && !anonymous && !/^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host))
-    refuse(`${host} can be reached from other machines: give a token, or say that anybody may score (anonymous).`);
+    refuse(`${host} can be reached from other machines: give a token (--token-env NAME), or say that anybody may score (--anonymous).`);
   return {
     host,
     port: whole("port", port, 0, 65_535),

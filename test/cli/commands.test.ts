@@ -137,5 +137,10 @@ test("doctor says what is there and what is optional", async () => {
     "disk",
     "WebGPU",
     "@duckdb/node-api",
+    "hyparquet",
+    "@cortex-js/compute-engine",
+    "quickjs-emscripten",
+    "pyodide",
+    "@yowasp/yosys",
   ]);
 });

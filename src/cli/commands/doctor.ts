@@ -126,7 +126,12 @@ export async function doctor(screen: Screen): Promise<number> {
     memory(),
     disk(),
     await webgpu(),
-    await optional("@duckdb/node-api", "Optional, to read and write Parquet files"),
+    await optional("@duckdb/node-api", "Optional, to read and write Parquet files and to score DuckDB queries"),
+    await optional("hyparquet", "Optional, to read Parquet files without DuckDB"),
+    await optional("@cortex-js/compute-engine", "Optional, for maths answers that need symbols"),
+    await optional("quickjs-emscripten", "Optional, to score JavaScript and TypeScript programs"),
+    await optional("pyodide", "Optional, to score Python programs"),
+    await optional("@yowasp/yosys", "Optional, to score Verilog by proof"),
   ];
   const mark = { ok: "✓", missing: "-", fail: "✗" } as const;
   const advice = checks.flatMap((check) => (check.advice === null ? [] : [`${check.name}: ${check.advice}`]));

@@ -22,12 +22,7 @@ const keptRows = 100;
 const shownRows = 8;
 
 /** `guerdon inspect`: exit status 1 when something is wrong with the rows. */
-export async function inspect(
-  screen: Screen,
-  path: string,
-  options: { readonly columns?: string },
-  commands: readonly string[],
-): Promise<number> {
+export async function inspect(screen: Screen, path: string, options: { readonly columns?: string }): Promise<number> {
   mustExist(path);
   const file = await openRows(path, { columns: columnsFrom(options.columns) });
   const { recognition, format } = file;
@@ -44,8 +39,7 @@ export async function inspect(
       faults.set(problem, fault);
     }
   }
-  const takers = recognition.commands.filter((one) => commands.includes(one));
-  const problems = [...(total === 0 ? ["there are no rows"] : recognition.problems)];
+  const { commands, problems } = recognition;
   const mapped = Object.entries(recognition.mapping).filter(([role, source]) => role !== source);
   const roleOf = new Map(mapped.map(([role, source]) => [source, role]));
   const bold = (text: string) => screen.resultStyle("bold", text);
@@ -75,9 +69,9 @@ export async function inspect(
     ...[...faults].map(([problem, { rows, count }]) => `problem: ${problem}: ${placesOf(rows, count)}`),
     ...(problems.length + faults.size === 0 ? ["no problems found"] : []),
     ...recognition.notes.map((one) => `note: ${one}`),
-    takers.length === 0
+    commands.length === 0
       ? "no command takes such rows"
-      : `${takers.map((one) => `${command} ${one}`).join(", ")} ${takers.length === 1 ? "takes" : "take"} such rows`,
+      : `${commands.map((one) => `${command} ${one}`).join(", ")} ${commands.length === 1 ? "takes" : "take"} such rows`,
   ];
   screen.result(shown.join("\n"), {
     path,
@@ -91,7 +85,7 @@ export async function inspect(
     ),
     problems: [...problems.map((message) => ({ message })), ...[...faults].map(([message, { rows, count }]) => ({ message, count, rows }))],
     notes: recognition.notes,
-    commands: takers,
+    commands,
   });
   return problems.length + faults.size === 0 ? 0 : 1;
 }

@@ -1,5 +1,5 @@
 import type { ColumnMapping } from "../../data/recognise.ts";
-import { openRows } from "../../data/scorable.ts";
+import { openRows, scorableRow } from "../../data/scorable.ts";
 import { scoredFile, type ScoredFile, type ScoringJob } from "../../data/scored-file.ts";
 import { thisHost, type Host } from "../../data/host.ts";
 import { GuerdonError } from "../../error.ts";
@@ -44,6 +44,8 @@ export async function scoreFile(screen: Screen, input: string, options: ScoreCom
   const { recognition } = file;
   const taken = Object.entries(recognition.mapping).flatMap(([role, source]) => (role === source ? [] : [`${role} <- ${source}`]));
   screen.say(`${input}: ${[recognition.title, ...taken].join("; ")}`);
+  // Refuses rows without an answer before anything is written.
+  scorableRow(file);
 
   const counter = coverageCounter();
   const firsts: Firsts = [];
@@ -121,12 +123,11 @@ async function jobOf(
   return { input: { path: input, size, modified }, reward: { name: reward.name, version }, columns, as };
 }
 
-/** A stopped run says how to go on. */
+/** A stopped run says how to go on; one that its data stopped only where its scores are, because a mended file is another input. */
 function withWayOn(cause: unknown, output: ScoredFile | null, out: string | undefined): unknown {
   if (output === null || !(cause instanceof GuerdonError) || !["interrupted", "coverage", "input"].includes(cause.code)) return cause;
-  return new GuerdonError(cause.code, `${cause.message} What was scored is in ${out}.partial: the same command with --continue goes on.`, {
-    cause,
-  });
+  const wayOn = cause.code === "input" ? "" : ": the same command with --continue goes on";
+  return new GuerdonError(cause.code, `${cause.message} What was scored is in ${out}.partial${wayOn}.`, { cause });
 }
 
 /** Progress ten times a second: a million calls would take longer than the scoring. */

@@ -25,8 +25,9 @@ answerJobs((job: Job) => (job.dialect === "sqlite" ? sqlite(job) : duckdb(job)))
 const reading = new Set([constants.SQLITE_SELECT, constants.SQLITE_READ, constants.SQLITE_FUNCTION, constants.SQLITE_RECURSIVE]);
 /** Functions that reach further than the rows, in the builds that have them. */
 const reaching = new Set(["load_extension", "readfile", "writefile", "edit", "fts3_tokenizer", "sqlite_dbpage", "fsdir"]);
-/** The most characters or bytes of one cell. */
+/** The most characters or bytes of one cell, and the most characters of all text of a result: it goes to another process as a whole. */
 const longest = 1_000_000;
+const mostText = 50_000_000;
 
 function sqlite({ setup, bytes, query, rowLimit, memoryMiB }: Job): Answer {
   using database = new DatabaseSync(":memory:", { allowExtension: false, limits: { attach: 0 } });
@@ -53,12 +54,12 @@ function sqlite({ setup, bytes, query, rowLimit, memoryMiB }: Job): Answer {
     statement.setReturnArrays(true);
     statement.setReadBigInts(true);
     const columns = statement.columns().length;
-    const rows: Cell[][] = [];
+    const result = collector(rowLimit);
     for (const row of statement.iterate()) {
-      if (rows.length >= rowLimit) return { kind: "output", message: `it gives more than ${rowLimit} rows` };
-      rows.push((row as unknown as unknown[]).map(cell));
+      const tooMuch = result.add(row as unknown as unknown[]);
+      if (tooMuch !== null) return { kind: "output", message: tooMuch };
     }
-    return { kind: "rows", rows, columns };
+    return { kind: "rows", rows: result.rows, columns };
   } catch (cause) {
     return refused
       ? {
@@ -95,13 +96,13 @@ async function duckdb({ setup, query, rowLimit, memoryMiB }: Job): Promise<Answe
       if (prepared.statementType !== StatementType.SELECT) return { kind: "forbidden", message: "it may only read" };
       const result = await prepared.stream();
       const columns = result.columnCount;
-      const rows: Cell[][] = [];
+      const collected = collector(rowLimit);
       for await (const chunk of result.yieldRowsJs())
         for (const row of chunk) {
-          if (rows.length >= rowLimit) return { kind: "output", message: `it gives more than ${rowLimit} rows` };
-          rows.push((row as unknown[]).map(cell));
+          const tooMuch = collected.add(row as unknown[]);
+          if (tooMuch !== null) return { kind: "output", message: tooMuch };
         }
-      return { kind: "rows", rows, columns };
+      return { kind: "rows", rows: collected.rows, columns };
     } catch (cause) {
       return { kind: "error", message: messageOf(cause) };
     } finally {
@@ -110,6 +111,23 @@ async function duckdb({ setup, query, rowLimit, memoryMiB }: Job): Promise<Answe
   } finally {
     instance.closeSync();
   }
+}
+
+/** Collects the rows of a result up to the limits; `add` says which of them a row goes beyond. */
+function collector(rowLimit: number): { readonly rows: Cell[][]; add(row: readonly unknown[]): string | null } {
+  const rows: Cell[][] = [];
+  let text = 0;
+  return {
+    rows,
+    add(row) {
+      if (rows.length >= rowLimit) return `it gives more than ${rowLimit} rows`;
+      const cells = row.map(cell);
+      for (const one of cells) if (typeof one === "string") text += one.length;
+      if (text > mostText) return `it gives more than ${mostText} characters`;
+      rows.push(cells);
+      return null;
+    },
+  };
 }
 
 /** A cell as JSON: numbers beyond 2^53 and dates as text, bytes in hexadecimal. */

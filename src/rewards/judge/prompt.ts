@@ -105,15 +105,16 @@ export interface Filling {
 export function fillPrompt({ name, messages, places }: Prompt, { own, foreign }: Filling): Message[] {
   const texts = Object.values(foreign).flat();
   const fence = unusedName(texts);
+  // The owner's words come last: a row's column that happens to be called "rubric" or "fence" is in no place of theirs.
   const filled = new Map<string, string>([
-    ...Object.entries(own),
-    ["fence", fence],
     ...Object.entries(foreign).map(([key, value]): [string, string] => [
       key,
       typeof value === "string" ? fenced(value, fence) : value.map((text, i) => `${letter(i)}:\n${fenced(text, fence)}`).join("\n\n"),
     ]),
+    ...Object.entries(own),
+    ["fence", fence],
   ]);
-  checkPlaces(name, places, [...filled.keys()]);
+  checkPlaces(name, places, [...Object.keys(own), "fence", ...Object.keys(foreign)]);
   return messages.map((message) => ({ ...message, content: message.content.replace(place, (_, key: string) => filled.get(key)!) }));
 }
 
@@ -146,11 +147,12 @@ export const letter = (i: number): string => String.fromCharCode("A".charCodeAt(
 
 const fenced = (text: string, fence: string): string => `<${fence}>\n${disarmed(text)}\n</${fence}>`;
 
-/** A name that is in none of the texts, the same for the same texts. */
+/** A name that is in none of the texts, in capitals or not, the same for the same texts. */
 function unusedName(texts: readonly string[]): string {
+  const lower = texts.map((text) => text.toLowerCase());
   for (let i = 0; ; i++) {
     const name = `data-${shortHash(`${i} ${texts.join(" ")}`).slice(0, 8)}`;
-    if (!texts.some((text) => text.includes(name))) return name;
+    if (!lower.some((text) => text.includes(name))) return name;
   }
 }
 

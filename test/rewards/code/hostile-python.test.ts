@@ -57,6 +57,17 @@ const programs: readonly Hostile[] = [
   { name: "os.system", program: "import os\nraise SystemError(os.system('id'))", ends: shut },
   { name: "killing its parent", program: "import os\nos.kill(os.getppid(), 9)\nraise SystemError", ends: [...shut, "crash"] },
   { name: "a thread", program: "import threading\nthreading.Thread(target=lambda: 1).start()", ends: ["error"] },
+  { name: "a sleep without end", program: "import time\ntime.sleep(10 ** 9)", ends: ["timeout"] },
+  {
+    name: "a promise that nobody keeps",
+    program: "import asyncio\nasync def f(): await asyncio.Future()\nasyncio.run(f())",
+    ends: ["error"],
+  },
+  {
+    name: "a connection by asyncio",
+    program: "import asyncio\nasync def f(): await asyncio.open_connection('127.0.0.1', 80)\nasyncio.run(f())",
+    ends: shut,
+  },
   { name: "the module js", program: "import js\nprint(js.process)", ends: shut },
   { name: "JavaScript's Function", program: "import js\nprint(js.constructor.constructor('return process')())", ends: shut },
   { name: "run_js", program: "from pyodide.code import run_js\nprint(run_js('process.pid'))", ends: shut },

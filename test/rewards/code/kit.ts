@@ -1,5 +1,6 @@
 import { beforeAll, expect, it } from "vitest";
 import { runTests, sandboxPids, type RunTestsOptions, type TestResult } from "../../../src/rewards/index.ts";
+import { timed } from "../../kit/crowding.ts";
 
 export const alive = (pid: number): boolean => {
   try {
@@ -29,13 +30,20 @@ export function hostile(programs: readonly Hostile[], options: RunTestsOptions, 
 
   it.each(programs)("$name", async ({ program, ends }) => {
     const before = sandboxPids();
-    const { timeoutMs = 1000 } = options;
-    const start = performance.now();
-    const [result] = await runTests(program, [{ kind: "output", stdin: "21\n", stdout: "the secret answer is 42" }], options);
-    const took = performance.now() - start;
+    const { timeoutMs: limit = 1000 } = options;
+    // Those that end by themselves have time for it on any machine.
+    const timeoutMs = ends.includes("timeout") ? limit : 10 * limit;
+    const {
+      result: results,
+      took,
+      crowd,
+    } = await timed(() =>
+      runTests(program, [{ kind: "output", stdin: "21\n", stdout: "the secret answer is 42" }], { ...options, timeoutMs }),
+    );
+    const [result] = results;
     expect(result!.passed).toBe(false);
     expect(ends, `${result!.why}: ${result!.message}`).toContain(result!.why);
-    expect(took).toBeLessThan(timeoutMs + slackMs);
+    expect(took).toBeLessThan(timeoutMs + slackMs * crowd);
     const now = sandboxPids();
     for (const pid of before) if (!now.includes(pid)) await expect.poll(() => alive(pid), { timeout: 2000 }).toBe(false);
     const [after] = await runTests(honest, [{ kind: "output", stdin: "21\n", stdout: "42" }], { ...options, timeoutMs: 10_000 });

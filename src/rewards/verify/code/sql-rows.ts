@@ -45,6 +45,9 @@ export function sameRows(
   };
   const mine = straight.map((column) => signature(want, column));
   const theirs = straight.map((column) => signature(have, column));
+  // Where each has its like, no choice below leads to a dead end, and the tries bound the search.
+  const likes = [...theirs].sort();
+  if (![...mine].sort().every((one, i) => one === likes[i])) return false;
   let tries = 5000;
   const search = (order: number[]): boolean => {
     if (order.length === width) return tries-- > 0 && fits(order);
@@ -70,7 +73,7 @@ const key = (cell: Cell): string => {
  */
 function tokens(sql: string): string[] {
   const found = sql.matchAll(
-    /--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|'(?:[^']|'')*(?:'|$)|"(?:[^"]|"")*(?:"|$)|`[^`]*(?:`|$)|\[[^\]]*(?:\]|$)|[A-Za-z_]\w*|[();]|\S/g,
+    /--[^\n]*|\$(\w*)\$[\s\S]*?(?:\$\1\$|$)|\/\*[\s\S]*?(?:\*\/|$)|'(?:[^']|'')*(?:'|$)|"(?:[^"]|"")*(?:"|$)|`[^`]*(?:`|$)|\[[^\]]*(?:\]|$)|[A-Za-z_]\w*|[();]|\S/g,
   );
   return [...found].map(([token]) => token).filter((token) => !token.startsWith("--") && !token.startsWith("/*"));
 }

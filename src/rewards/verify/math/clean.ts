@@ -162,9 +162,20 @@ function ascii(text: string): string {
     }
     if (raised >= 0) out += "0123456789+-n"[raised]!;
     else if (lowered >= 0) out += String(lowered);
-    else out += spellings[character] ?? greekNames.get(character) ?? character;
+    else out += spellings[character] ?? greekNames.get(character) ?? plainForm(character);
   }
   return script === "" ? out : `${out}}`;
+}
+
+/** The digit zero of the scripts whose digits are read: Arabic, Persian, Devanagari, Bengali, full width, and the styles of mathematics. */
+const zeros = [0x660, 0x6f0, 0x966, 0x9e6, 0xff10, 0x1d7ce, 0x1d7d8, 0x1d7e2, 0x1d7ec, 0x1d7f6];
+
+/** Digits of other scripts as 0 to 9, and other characters of full width as the usual ones. */
+function plainForm(character: string): string {
+  const code = character.codePointAt(0)!;
+  const zero = zeros.find((first) => code >= first && code < first + 10);
+  if (zero !== undefined) return String(code - zero);
+  return code > 0xff00 && code < 0xff5f ? String.fromCharCode(code - 0xfee0) : character;
 }
 
 /** Removes the signs that only say "here is maths". */

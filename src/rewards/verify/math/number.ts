@@ -69,7 +69,10 @@ export function multiply(a: Num, b: Num): Num {
   if (isExact(a) && isExact(b)) return fraction(a.n * b.n, a.d * b.d);
   if (isExact(a) ? a.n === 0n && isFinite(b) : isZero(b) && isExact(b) && isFinite(a)) return whole(0);
   const [x, y] = [toFloat(a), toFloat(b)];
-  return float(x.re * y.re - x.im * y.im, x.re * y.im + x.im * y.re, x.scale * y.scale);
+  // Each one's error times the other's size: were it the product of both scales, high powers would be lost in it.
+  const [p, q] = [Math.hypot(x.re, x.im), Math.hypot(y.re, y.im)];
+  const scale = Math.max(p * y.scale, q * x.scale, same * x.scale * y.scale);
+  return float(x.re * y.re - x.im * y.im, x.re * y.im + x.im * y.re, scale);
 }
 
 export function divide(a: Num, b: Num): Num {
@@ -171,6 +174,9 @@ export function logarithm(a: Num): Num {
   return float(Math.log(size), angle, Math.max(1, scale / size));
 }
 
+/** Numbers that differ by less, as a share of their scale, count as equal. */
+const same = 2e-11;
+
 /** How two numbers compare, as far as double precision can tell: null when either is undefined or infinite. */
 export function sameNumber(a: Num, b: Num): boolean | null {
   if (isExact(a) && isExact(b)) return a.n === b.n && a.d === b.d;
@@ -179,7 +185,7 @@ export function sameNumber(a: Num, b: Num): boolean | null {
   const difference = Math.hypot(x.re - y.re, x.im - y.im);
   // Where a value has no magnitude left in doubles, doubles cannot tell it from another.
   if (difference === 0 && Math.max(x.scale, y.scale) < 1e-290 && !(isExact(a) && isExact(b))) return a === b ? true : null;
-  return difference <= 2e-11 * Math.max(x.scale, y.scale);
+  return difference <= same * Math.max(x.scale, y.scale);
 }
 
 export const absolute = (a: Num): Num => {

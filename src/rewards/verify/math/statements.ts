@@ -40,14 +40,16 @@ export function given(node: Relation): { name: Node; value: Node; approximate: N
 
 /** The values of an expression with plus-minus: two, whatever number of such signs it has. Lists and sets are left to their elements. */
 export function plusMinus(node: Node): Node[] {
-  if (node.kind === "list" || node.kind === "set") return [node];
-  if (!some(node, (one) => one.kind === "plus-minus")) return [node];
-  return ([1, -1] as const).map((way) =>
-    replace(node, (one) => {
-      if (one.kind !== "plus-minus") return null;
-      const inner = (side: Node): Node => plusMinus(side)[way === 1 ? 0 : 1] ?? side;
-      const right = inner(one.right);
-      return { kind: "add", terms: [inner(one.left), one.sign * way === 1 ? right : { kind: "negate", value: right }] };
-    }),
-  );
+  if (node.kind === "list" || node.kind === "set" || !some(node, (one) => one.kind === "plus-minus")) return [node];
+  return [oneWay(node, 1), oneWay(node, -1)];
+}
+
+/** With every sign read the same way. */
+function oneWay(node: Node, way: 1 | -1): Node {
+  if (node.kind === "list" || node.kind === "set") return node;
+  return replace(node, (one) => {
+    if (one.kind !== "plus-minus") return null;
+    const right = oneWay(one.right, way);
+    return { kind: "add", terms: [oneWay(one.left, way), one.sign === way ? right : { kind: "negate", value: right }] };
+  });
 }
