@@ -65,7 +65,7 @@ function mainJob(): string {
     ),
     "",
     `Chance line: a player of random legal moves with right arithmetic wins ${share(file.chance)} of these tasks. One seed, with both evaluations, took ${minutes(Math.min(...seconds))} to ${minutes(Math.max(...seconds))}.`,
-    `Measured by \`./guerdon bench main-job --seeds 3\` on ${file.evaluation.tasks} held-out draws: [results/main-job.json](results/main-job.json).`,
+    `Measured by \`./guerdon bench main-job --seeds ${file.seeds.length}${file.methods ? " --compare" : ""}\` on ${file.evaluation.tasks} held-out draws: [results/main-job.json](results/main-job.json).`,
   ].join("\n");
 }
 

@@ -164,7 +164,7 @@ export function application(settings: AppSettings): Hono {
   }
 
   async function scored(which: number, rows: readonly Row[], from: Scoring): Promise<readonly Score[]> {
-    const scores = rows.map(() => null as unknown as Score);
+    const scores = Array.from<Score>({ length: rows.length });
     if (rows.length > 0)
       await new Promise<void>((resolve) => {
         let left = rows.length;
