@@ -77,6 +77,7 @@ const graceMs = 60;
 const startMs = 60_000;
 /** After a process could not even be started. */
 const restartMs = 1000;
+const isSame = (a: Offer, b: Offer): boolean => JSON.stringify(a) === JSON.stringify(b);
 const unscorable = (kind: "timeout" | "threw" | "aborted", message: string): Score => ({ value: null, error: { kind, message } });
 
 /**
@@ -147,6 +148,12 @@ export async function crew(options: CrewOptions): Promise<Scoring> {
         if ("alive" in said) return release(member);
         if ("offer" in said) {
           clearTimeout(slow);
+          if (offer !== null && !isSame(offer, said.offer)) {
+            const changed = `${source} has changed since it was first loaded, so a process that is started now would score by other rules`;
+            void lose(member, changed);
+            reject(new GuerdonError("input", `${changed}: start the server again, or use --watch.`));
+            return;
+          }
           member.state = "ready";
           failure = "";
           resolve(said.offer);
@@ -172,9 +179,10 @@ export async function crew(options: CrewOptions): Promise<Scoring> {
     if (closed) return;
     while (members.size + starting < processes && restart === null)
       add().catch((cause: unknown) => {
+        const said = failure;
         failure = cause instanceof Error ? cause.message : String(cause);
         if (closed || restart !== null) return;
-        onLoss(failure);
+        if (failure !== said) onLoss(failure);
         restart = setTimeout(() => {
           restart = null;
           replace();

@@ -29,11 +29,28 @@ test("an edit shows in the next scores; a broken one leaves what was there; no r
 
   writeFileSync(path, constant("2)("));
   await expect
-    .poll(() => said.at(-1), { timeout: 10_000 })
+    .poll(() => said.join("\n"), { timeout: 10_000 })
     .toMatch(/The changed file cannot be used; what was there before goes on\. .*reward\.ts/);
   expect(await value()).toBe(2);
   writeFileSync(path, constant("3"));
   await expect.poll(value, { timeout: 10_000 }).toBe(3);
+});
+
+test("a process that is replaced after an unwatched edit is not taken: scores of one server come from one set of rules", async () => {
+  const path = join(folder(), "reward.ts");
+  const rules = (value: string): string =>
+    `import { reward } from ${library};\n` +
+    `export default reward("rules", ({ completion }) => (completion === "exit" ? process.exit(3) : ${value}));\n`;
+  writeFileSync(path, rules("1"));
+  const said: string[] = [];
+  const server = await client({ timeoutMs: 2000, processes: 2, onEvent: (sentence) => said.push(sentence) }, path);
+  expect((await server.score("rules", ["x"]))[0]!.value).toBe(1);
+  await expect.poll(async () => (await server.get("/healthz")).text, { timeout: 10_000 }).toMatch(/"processes":2/);
+  writeFileSync(path, rules("2"));
+  expect((await server.score("rules", ["exit"]))[0]!.value).toBe(null);
+  await expect.poll(() => said.join("\n"), { timeout: 10_000 }).toMatch(/reward\.ts has changed since it was first loaded.*--watch/);
+  const scores = await server.score("rules", ["x", "y"]);
+  expect(scores.map(({ value }) => value).filter((value) => value !== null && value !== 1)).toEqual([]);
 });
 
 test("guerdon serve: says where, scores, and ends in order when it is told to", async () => {
