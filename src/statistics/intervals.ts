@@ -2,7 +2,7 @@ import { GuerdonError } from "../error.ts";
 import { normalQuantile, tQuantile } from "./special.ts";
 import { below } from "./stream.ts";
 import type { Rng } from "./stream.ts";
-import { checked, deviation, mean, quantile } from "./summary.ts";
+import { checked, checkedPairs, deviation, mean, quantile } from "./summary.ts";
 
 /** An estimate and the range that covers the truth in a share `level` of repetitions. */
 export interface Interval {
@@ -41,6 +41,38 @@ export function shareInterval(successes: number, n: number, level = 0.95): Inter
   const centre = (successes + z2 / 2) / (n + z2);
   const half = (Math.sqrt(z2) / (n + z2)) * Math.sqrt((successes * (n - successes)) / n + z2 / 4);
   return { estimate, low: successes === 0 ? 0 : centre - half, high: successes === n ? 1 : centre + half, n, level };
+}
+
+/**
+ * Fieller's interval for a ratio of paired means (Fieller, 1954): all ratios r for which a paired t test does not tell `values` from
+ * r * `over`. Both vary and go together, and where both are normal the coverage is exact.
+ *
+ * @param values the numerators, one a pair
+ * @param over the denominators, in the same order
+ * @returns from -Infinity to Infinity where the mean denominator is not told from 0 at this level: the pairs say nothing about the ratio
+ * @throws GuerdonError "input" for fewer than two pairs, unequal numbers of values or a mean denominator of 0
+ */
+export function ratioInterval(values: ArrayLike<number>, over: ArrayLike<number>, level = 0.95): Interval {
+  checkedPairs(values, over, 2, "an interval of a ratio");
+  const n = values.length;
+  const [top, bottom] = [mean(values), mean(over)];
+  if (bottom === 0) throw new GuerdonError("input", "a ratio of means needs a mean denominator other than 0");
+  let [topVariance, bottomVariance, covariance] = [0, 0, 0];
+  for (let i = 0; i < n; i++) {
+    const [x, y] = [values[i]! - top, over[i]! - bottom];
+    topVariance += (x * x) / (n * (n - 1));
+    bottomVariance += (y * y) / (n * (n - 1));
+    covariance += (x * y) / (n * (n - 1));
+  }
+  // The ends solve (top - r bottom)^2 = t^2 Var(top - r bottom), a square equation in r. Its discriminant is written so that nothing cancels.
+  const t2 = tQuantile(upper(level), n - 1) ** 2;
+  const square = bottom ** 2 - t2 * bottomVariance;
+  const estimate = top / bottom;
+  if (square <= 0) return { estimate, low: -Infinity, high: Infinity, n, level };
+  const spread = bottom ** 2 * topVariance - 2 * top * bottom * covariance + top ** 2 * bottomVariance;
+  const half = Math.sqrt(Math.max(0, t2 * (spread - t2 * (topVariance * bottomVariance - covariance ** 2))));
+  const middle = top * bottom - t2 * covariance;
+  return { estimate, low: (middle - half) / square, high: (middle + half) / square, n, level };
 }
 
 /**

@@ -49,3 +49,11 @@ export function checked(values: ArrayLike<number>, atLeast: number, what: string
   for (let i = 0; i < values.length; i++)
     if (!Number.isFinite(values[i]!)) throw new GuerdonError("non-finite", `${what}: value ${i} is ${values[i]}`);
 }
+
+/** `checked` for two lists whose values belong together one by one. */
+export function checkedPairs(left: ArrayLike<number>, right: ArrayLike<number>, atLeast: number, what: string): void {
+  if (left.length !== right.length)
+    throw new GuerdonError("input", `${what} needs pairs; there are ${left.length} and ${right.length} values`);
+  checked(left, atLeast, what);
+  checked(right, atLeast, what);
+}

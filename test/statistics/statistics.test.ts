@@ -9,6 +9,7 @@ import {
   median,
   passAtK,
   quantile,
+  ratioInterval,
   shareInterval,
   stream,
 } from "../../src/statistics/index.ts";
@@ -55,6 +56,26 @@ describe("intervals", () => {
     expect(shareInterval(5, 10).low).toBeCloseTo(0.236593, 6);
     expect(shareInterval(5, 10).high).toBeCloseTo(0.763407, 6);
     expect(() => shareInterval(3, 2)).toThrow(/3 of 2/);
+  });
+
+  test("Fieller: the ends are the ratios at which a paired t test has p = 0.05", () => {
+    // Roots of scipy.stats.ttest_1samp(x - r y).statistic = -+t(0.975, 5).
+    const interval = ratioInterval([12, 15, 9, 14, 11, 16], [6, 8, 5, 6, 7, 7]);
+    expect(interval.estimate).toBeCloseTo(77 / 39, 14);
+    expect(interval.low).toBeCloseTo(1.6642534115805852, 12);
+    expect(interval.high).toBeCloseTo(2.299052371703256, 12);
+  });
+
+  test("a ratio of proportional pairs is exact, and pairing is used", () => {
+    expect(ratioInterval([3, 4, 5], [6, 8, 10])).toMatchObject({ estimate: 0.5, low: 0.5, high: 0.5, n: 3 });
+    const width = (x: number[], y: number[]): number => ratioInterval(x, y).high - ratioInterval(x, y).low;
+    expect(width([10, 12, 14, 16.1], [5, 6, 7, 8])).toBeLessThan(width([16.1, 14, 12, 10], [5, 6, 7, 8]));
+  });
+
+  test("a ratio over what may be 0 has no bounds, and what is no ratio is refused", () => {
+    expect(ratioInterval([1, 2, 3], [-1, 1, 0.5])).toMatchObject({ low: -Infinity, high: Infinity });
+    expect(() => ratioInterval([1, 2], [1, -1])).toThrow(/other than 0/);
+    expect(() => ratioInterval([1, 2], [1])).toThrow(/2 and 1 values/);
   });
 
   test("the bootstrap is seeded, contains the estimate and covers the truth about as often as it says", () => {
