@@ -32,6 +32,11 @@ export interface Estimate {
   /** The arms that it reads. */
   readonly arms: readonly string[];
   readonly of: (results: Results, rng: Rng) => Interval;
+  /**
+   * The one-sided p-value against the hypothesis that the truth is at the threshold or on its wrong side, by the test that belongs to the
+   * interval: below 0.025 where a 95 % interval clears the threshold. Absent where nothing is inferred, as for extremes.
+   */
+  readonly p?: (results: Results, side: "above" | "below", threshold: number) => number;
 }
 
 /** A condition that must hold: the whole interval of the estimate, not its middle, lies above or below the threshold (or between both). */

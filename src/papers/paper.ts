@@ -1,3 +1,5 @@
+import type { TextEnvironment } from "../environments/environment.ts";
+import type { Method } from "../training/methods.ts";
 import type { Claim, Family } from "./claim.ts";
 
 /** A paper: what it says in our words, what its method is made of, and a claim that anyone can run. */
@@ -13,5 +15,10 @@ export interface Paper {
   readonly summary: string;
   /** The shared parts that the method is made of, as "room/name": "credit/center", "objectives/clippedSurrogate". */
   readonly parts: readonly string[];
+  /**
+   * The method on language models, where it is made for them: `guerdon train countdown --method <slug>` trains with it. What is not given
+   * has the defaults of the built-in jobs.
+   */
+  readonly method?: (setting: { readonly environment: TextEnvironment }) => Method;
   readonly claim: Claim;
 }
