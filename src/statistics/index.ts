@@ -6,3 +6,5 @@ export { bootstrapInterval, meanInterval, ratioInterval, shareInterval } from ".
 export type { Interval } from "./intervals.ts";
 export { incompleteBeta, logGamma, normalCdf, normalQuantile, tCdf, tQuantile } from "./special.ts";
 export { majorityAtK, passAtK } from "./pass-at-k.ts";
+export { betaInterval, betaMean, betaQuantile, betaSample, betaUpdate, betaVariance } from "./beta.ts";
+export type { Beta } from "./beta.ts";
