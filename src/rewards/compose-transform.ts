@@ -1,9 +1,9 @@
 import { GuerdonError } from "../error.ts";
-import type { Message } from "../data/row.ts";
-import { canonical } from "./canonical.ts";
+import { mean } from "../statistics/index.ts";
 import { changed, changedNames, requireFinite, versionOf, withPart } from "./compose-parts.ts";
-import { quoted, unscorable, type Score } from "./grade.ts";
-import type { Answer, Reward } from "./reward.ts";
+import { againstReferences, sigmoid, type WithReferences } from "./compose-references.ts";
+import { quoted, unscorable } from "./grade.ts";
+import type { Reward } from "./reward.ts";
 
 export interface ClipOptions {
   /** No bound unless said. */
@@ -146,99 +146,3 @@ export function centre(
     },
   };
 }
-
-export interface PreferenceOptions<Column extends string> {
-  /** The column with the reference answers to the row's prompt; "references" unless said. */
-  readonly references?: Column;
-  /** Steepness k above 0; 1 unless said. */
-  readonly steepness?: number;
-  readonly name?: string;
-}
-
-/** Reference answers to the prompt: texts or conversations, which the same reward scores, or scores that are known already. */
-export type WithReferences<Column extends string> = {
-  readonly [C in Column]: readonly (string | number | readonly Message[])[];
-};
-
-/**
- * Preference as reward: the mean probability that the answer beats a reference answer to the same prompt, mean of sigma(k (r - r_ref)). In
- * (0, 1), steep around the references and flat far above them, where a learned reward is least to be trusted. One reference is enough.
- * Do not standardise the result again: that would undo the bound.
- *
- * Rows have a column with reference answers, texts or conversations that the same reward scores (with the row's other columns), or the
- * numbers that it gave them. An unscorable reference makes the row unscorable.
- *
- * Source: arXiv 2502.18770.
- *
- * @throws GuerdonError "usage" for a steepness that is not above 0, or a reward of groups
- */
-export function preference<Needs extends object, const Column extends string = "references">(
-  inner: Reward<Needs>,
-  { references, steepness = 1, name }: PreferenceOptions<Column> = {},
-): Reward<Needs & WithReferences<Column>> {
-  if (!(steepness > 0 && steepness < Infinity)) throw new GuerdonError("usage", `preference: steepness must be above 0, not ${steepness}.`);
-  return againstReferences("preference", inner, { name, column: references ?? "references", steepness }, (value, others) =>
-    mean(others.map((other) => sigmoid(steepness * (value - other)))),
-  );
-}
-
-function againstReferences<Needs extends object>(
-  kind: string,
-  inner: Reward<Needs>,
-  { name, column, ...options }: { readonly name?: string | undefined; readonly column: string; readonly [option: string]: unknown },
-  change: (value: number, references: readonly number[]) => number,
-): Reward<Needs> {
-  if (inner.scope === "group")
-    throw new GuerdonError("usage", `${kind}: the reward "${inner.name}" compares groups, and a reference answer has none.`);
-  return {
-    name: name ?? `${kind}(${inner.name})`,
-    version: versionOf(kind, { ...options, column, inner: versionOf(inner.name, inner.version) }),
-    // Rows that are seen together need their common references scored only once.
-    scope: "batch",
-    parts: changedNames(kind, inner),
-    async evaluate(answers, calls) {
-      const scores = await inner.evaluate(answers, calls);
-      // References that are answers are scored like the answers themselves; those of answers to one prompt only once.
-      const asked = new Map<string, Answer>();
-      answers.forEach((answer, i) => {
-        if (scores[i]!.value === null || !isReferences(answer.row[column])) return;
-        for (const one of answer.row[column])
-          if (typeof one !== "number") asked.set(keyOf(answer, one), { ...answer, row: { ...answer.row, completion: one } });
-      });
-      const places = [...asked.values()].map((answer, index) => ({ ...answer, index }));
-      const found = places.length > 0 ? await inner.evaluate(places, calls) : [];
-      const scoreOf = new Map([...asked.keys()].map((key, i) => [key, found[i]!]));
-      return scores.map((score, i) => {
-        if (score.value === null) return withPart(inner.name, score, score);
-        const given = answers[i]!.row[column];
-        if (!isReferences(given)) return withPart(inner.name, score, wrongReferences(column, given));
-        const others = given.map((one): Score => (typeof one === "number" ? { value: one } : scoreOf.get(keyOf(answers[i]!, one))!));
-        const bad = others.findIndex(({ value }) => value === null);
-        if (bad < 0)
-          return withPart(inner.name, score, {
-            value: change(
-              score.value,
-              others.map(({ value }) => value!),
-            ),
-          });
-        const { kind: reason, message } = others[bad]!.error!;
-        return withPart(inner.name, score, unscorable(reason, `The reference answer ${bad + 1} of "${column}": ${message}`));
-      });
-    },
-  };
-}
-
-/** The same reference beside other columns may score otherwise, so rows share it only when everything but their completions is equal. */
-const keyOf = ({ row, index }: Answer, reference: unknown): string =>
-  canonical({ ...row, completion: reference }) ?? `${index} ${quoted(reference)} ${typeof reference === "string" ? reference : ""}`;
-
-const isReferences = (value: unknown): value is readonly (string | number | readonly Message[])[] =>
-  Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === "string" || Array.isArray(one) || Number.isFinite(one));
-
-const wrongReferences = (column: string, value: unknown): Score =>
-  value === undefined
-    ? unscorable("missing-column", `The column "${column}" with reference answers is missing.`)
-    : unscorable("wrong-column", `The column "${column}" must be a list of reference answers or of their scores, not ${quoted(value)}.`);
-
-const mean = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0) / values.length;
-const sigmoid = (x: number): number => (x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x)));
