@@ -1,3 +1,16 @@
 export type { Finite, Outcome } from "./finite.ts";
 export { drawOutcome, finiteTasks, outcomesOf } from "./finite.ts";
-export { bandit, chain, grid, lock, stepActions, stepTask } from "./processes.ts";
+export { bandit, chain, grid, lock, prefixTree, stepActions, stepTask } from "./processes.ts";
+export type { SoftOptimum } from "./optimum.ts";
+export { divergence, geometricMean, optimalValue, regret, regularisedValue, softOptimum, tilt } from "./optimum.ts";
+export type { Preferences, RegularisedGame } from "./games.ts";
+export {
+  bradleyTerryPreferences,
+  exploitability,
+  intransitiveGame,
+  preferences,
+  prefers,
+  regularisedEquilibrium,
+  regularisedGap,
+  winRates,
+} from "./games.ts";

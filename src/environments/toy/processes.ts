@@ -35,6 +35,30 @@ export function lock(o: { readonly tasks: number; readonly length: number; reado
   };
 }
 
+/**
+ * An answer of `length` symbols by a policy that sees everything it wrote, as a language model does: one state a prefix. State 0 is the
+ * empty prefix, and symbol `a` after state `s` leads to s * symbols + 1 + a.
+ */
+export function prefixTree(o: { readonly length: number; readonly symbols: number }): Finite {
+  const { length, symbols } = o;
+  whole("prefixTree: length", length);
+  whole("prefixTree: symbols", symbols);
+  let states = 0;
+  for (let depth = 0; depth < length; depth++) states += symbols ** depth;
+  return {
+    name: "prefixTree",
+    tasks: 1,
+    states,
+    actions: symbols,
+    horizon: length,
+    start: () => 0,
+    next(state, action) {
+      const next = state * symbols + 1 + action;
+      return next < states ? next : -1;
+    },
+  };
+}
+
 /** The three actions of `stepTask`. */
 export const stepActions = { useful: 0, filler: 1, stop: 2 } as const;
 
