@@ -1,5 +1,6 @@
 import { GuerdonError } from "../error.ts";
 import type { Span } from "../rollouts/rollout.ts";
+import { deviation, mean } from "../statistics/index.ts";
 import { checkFinite } from "./columns.ts";
 import { gae } from "./gae.ts";
 import type { Column, Key, Scored } from "./scored.ts";
@@ -39,6 +40,43 @@ export function tokenRewards(table: Scored<unknown>, kl: RewardKl | null): Float
     rewards[last]! += table.reward[i]!;
     return rewards;
   });
+}
+
+/**
+ * One reward a token from the rewards of steps: each on its step's last action of the policy, 0 elsewhere. The rollout's own reward is not
+ * looked at: where an outcome counts too, it has to be in the steps, as `sum` (rewards/) puts it into the last one.
+ *
+ * @throws GuerdonError "input" when the table has no step rewards, or a step without an action of the policy
+ */
+export function stepTokenRewards(table: Scored<unknown>): Float64Array[] {
+  const { stepReward } = table;
+  if (stepReward === undefined) throw new GuerdonError("input", "the scored rollouts have no step rewards");
+  return table.rollouts.map(({ mask, steps = [] }, i) => {
+    const rewards = new Float64Array(mask.length);
+    if (stepReward[i]!.length !== steps.length)
+      throw new GuerdonError("input", `rollout ${i} has ${steps.length} steps and ${stepReward[i]!.length} step rewards`);
+    for (const [k, { from, to }] of steps.entries()) {
+      const last = mask.subarray(from, to).lastIndexOf(1);
+      if (last < 0) throw new GuerdonError("input", `step ${k} of rollout ${i} has no action of the policy to give its reward to`);
+      rewards[from + last] = stepReward[i]![k]!;
+      if (!Number.isFinite(stepReward[i]![k]!))
+        throw new GuerdonError("non-finite", `the reward of step ${k} of rollout ${i} is ${stepReward[i]![k]}`);
+    }
+    return rewards;
+  });
+}
+
+/**
+ * Token credit with mean 0 and population deviation 1 over all of the policy's own tokens of the batch; all 0 where they do not vary.
+ * Masked tokens become 0.
+ *
+ * @param credit one array a rollout
+ */
+export function whiten(table: Scored<unknown>, credit: readonly Float64Array[]): Float64Array[] {
+  const own = Float64Array.from(table.rollouts.flatMap(({ mask }, i) => [...credit[i]!].filter((_, j) => mask[j] === 1)));
+  const centre = mean(own);
+  const spread = deviation(own, { ddof: 0 });
+  return credit.map((row, i) => row.map((a, j) => (spread === 0 || table.rollouts[i]!.mask[j] === 0 ? 0 : (a - centre) / spread)));
 }
 
 /**

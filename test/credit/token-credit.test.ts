@@ -1,15 +1,19 @@
 import { describe, expect, test } from "vitest";
 import {
   center,
+  cumulativeTokenWeights,
   examples,
   gaeColumns,
   gapSummary,
   gapWeights,
   klInReward,
   onTokens,
+  returnsToGo,
   stepCredit,
   stepTable,
+  stepTokenRewards,
   tokenRewards,
+  whiten,
   withCorrection,
 } from "../../src/credit/index.ts";
 import { scored } from "./fixtures.ts";
@@ -123,5 +127,65 @@ describe("step credit", () => {
     ]);
     expect(() => stepCredit(table, Float64Array.of(1))).toThrow(/steps/);
     expect(() => stepTable(scored([{ reward: 1 }]))).toThrow(/no step rewards/);
+  });
+});
+
+describe("token weights from the cumulative mean of token scores", () => {
+  test("OREAL's known answer", () => {
+    const { right, wrong } = cumulativeTokenWeights([2, 0, -1, 1], [1, 1, 1, 1]);
+    close(right, [0.761594, 0.462117, 0.16514, 0.244919]);
+    close(wrong, [0, 0, 0, 0]);
+  });
+
+  test("what looks wrong counts in wrong answers; masked tokens have no part", () => {
+    const { right, wrong } = cumulativeTokenWeights([-2, 99, 0, 1], [1, 0, 1, 1]);
+    close(right, [0, 0, 0, 0]);
+    close(wrong, [0.761594, 0, 0.462117, 0.16514]);
+    expect(() => cumulativeTokenWeights([0, Number.NaN], [1, 1])).toThrow(/token 1 is NaN/);
+    expect(() => cumulativeTokenWeights([0], [1, 1])).toThrow(/1 token scores and 2/);
+  });
+});
+
+describe("rewards of steps on tokens", () => {
+  const table = scored(
+    [
+      {
+        reward: 9,
+        mask: [1, 1, 0, 1, 0, 1],
+        steps: [
+          { from: 0, to: 3 },
+          { from: 3, to: 5 },
+          { from: 5, to: 6 },
+        ],
+      },
+      { reward: 9, mask: [1, 1], steps: [{ from: 0, to: 2 }] },
+    ],
+    { stepReward: [Float64Array.of(0.5, -0.3, 2), Float64Array.of(-1)] },
+  );
+
+  test("each on its step's last action of the policy, so that returns-to-go see it from there back", () => {
+    const rewards = stepTokenRewards(table);
+    expect(rewards.map((r) => [...r])).toEqual([
+      [0, 0.5, 0, -0.3, 0, 2],
+      [0, -1],
+    ]);
+    close(returnsToGo(rewards[0]!, 1), [2.2, 2.2, 1.7, 1.7, 2, 2]);
+    expect(() => stepTokenRewards(scored([{ reward: 1 }]))).toThrow(/no step rewards/);
+    expect(() =>
+      stepTokenRewards(scored([{ reward: 1, mask: [0, 1], steps: [{ from: 0, to: 1 }] }], { stepReward: [Float64Array.of(1)] })),
+    ).toThrow(/step 0 of rollout 0 has no action/);
+  });
+
+  test("whitened over the policy's own tokens of the batch", () => {
+    const two = scored([
+      { reward: 0, mask: [1, 0, 1] },
+      { reward: 0, mask: [1, 1] },
+    ]);
+    const white = whiten(two, [Float64Array.of(1, 99, 1), Float64Array.of(3, 3)]);
+    expect(white.map((r) => [...r])).toEqual([
+      [-1, 0, -1],
+      [1, 1],
+    ]);
+    expect(whiten(two, [Float64Array.of(2, 99, 2), Float64Array.of(2, 2)]).flatMap((r) => [...r])).toEqual([0, 0, 0, 0, 0]);
   });
 });

@@ -5,15 +5,21 @@ import {
   clippedSurrogate,
   combine,
   entropyBonus,
+  generalPreference,
+  gpo,
   klPenalty,
   listLoss,
+  logRatioOutcome,
+  onRows,
   orpo,
+  outcomeLoss,
   outputsOf,
   pairLoss,
   raft,
   rrhf,
   scoreFunction,
   sft,
+  stepOutcomeLoss,
   valueLoss,
 } from "../../src/objectives/index.ts";
 import type { Objective } from "../../src/objectives/index.ts";
@@ -84,6 +90,14 @@ const named: readonly (readonly [name: string, objective: Objective, sets?: "pai
   ["bradley-terry last", bradleyTerry({ read: "last" }), "pairs"],
   ["bradley-terry sum", bradleyTerry({ read: "sum", margin: true }), "pairs"],
   ["bradley-terry mean", bradleyTerry({ read: "mean" }), "pairs"],
+  ["bradley-terry soft", bradleyTerry({ read: "last", softLabels: true, margin: true }), "pairs"],
+  ["bradley-terry ties", bradleyTerry({ read: "last", softLabels: true, ties: 2 }), "pairs"],
+  ["outcome", outcomeLoss({ read: "last" })],
+  ["log-ratio outcome", logRatioOutcome({ beta: 0.3 })],
+  ["step outcome", stepOutcomeLoss({ aggregation: "token-mean", divisor: null })],
+  ["general preference", generalPreference({ size: 4, temperature: 0.5, read: "last", softLabels: true }), "pairs"],
+  ["general preference of unit length", generalPreference({ size: 2, temperature: 0.5, read: "sum", normalise: true }), "pairs"],
+  ["gpo", gpo({ beta: 0.5, against: "behaviour" })],
   ["cross-entropy", listLoss("cross-entropy", { beta: 0.7 }), "lists"],
   ["plackett-luce", listLoss("plackett-luce", { beta: 0.7, against: "none" }), "lists"],
   ["rrhf", rrhf({ imitation: 1 }), "lists"],
@@ -99,6 +113,10 @@ const named: readonly (readonly [name: string, objective: Objective, sets?: "pai
       },
       { v: 0.5 },
     ),
+  ],
+  [
+    "parts on different rows",
+    combine({ right: onRows("right", scoreFunction(plain)), wrong: onRows("wrong", scoreFunction(plain)) }, { wrong: 0.5 }),
   ],
   ["combined linear", combine({ sft: sft(plain), entropy: entropyBonus({ coefficient: 0.5, ...plain }) }, { sft: 2 })],
 ];
@@ -134,7 +152,7 @@ export function random(
           members: Int32Array.of(0, 1, 3, 2, 4, 0),
           weight: Float32Array.of(1, 0.5, 2),
           member: {},
-          set: { label: Float32Array.of(0.9, 0.6, 1), margin: Float32Array.of(0.5, 0.1, 0) },
+          set: { label: Float32Array.of(0.9, 0.6, 1), margin: Float32Array.of(0.5, 0.1, 0), tie: Float32Array.of(0, 1, 0.25) },
         };
   const examples = ragged({
     mask,
@@ -147,10 +165,18 @@ export function random(
       correction: table(0.2, 2),
       return: table(-1, 1),
       value: table(-1, 1),
+      label: table(0, 1),
     },
-    row: { anchor: mask.map(() => between(-6, -1)) },
+    row: {
+      label: mask.map(() => between(0, 1)),
+      score: mask.map(() => between(-1, 1)),
+      anchor: mask.map(() => between(-6, -1)),
+      right: [1, 0, 1, 0, 1],
+      wrong: [0, 1, 0, 1, 0],
+    },
     ...(kind && { sets }),
   });
   const all: Record<string, number[][]> = { logProbs, entropy: table(0, 3), value: table(-1, 1), score: table(-2, 2) };
+  for (let k = 0; k < 4; k++) all[`score.${k}`] = table(-2, 2);
   return { examples, outputs: outputs(Object.fromEntries(outputsOf(objective).map((name) => [name, all[name]!]))) };
 }

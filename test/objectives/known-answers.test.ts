@@ -9,6 +9,7 @@ import {
   gradientOf,
   klPenalty,
   listLoss,
+  onRows,
   orpo,
   pairLoss,
   raft,
@@ -344,5 +345,29 @@ describe("combine", () => {
     expect(() => combine({ pg }, { kl: 1 })).toThrow(/no part "kl" to weigh; it has pg/);
     const three = { ...pairLoss("dpo", { beta: 1 }) };
     expect(() => combine({ a: three, b: { ...three, needs: { ...three.needs, setSize: 3 } } })).toThrow(/different sizes \(2, 3\)/);
+  });
+});
+
+describe("an objective on a part of the rows", () => {
+  const made = (right: number[]) =>
+    ragged({ mask: [[1, 1], [1], [1]], token: { advantage: [[1, 3], [5], [-4]] }, row: { right, wrong: right.map((r) => 1 - r) } });
+  const given = outputs({ logProbs: [[-1, -1], [-2], [-3]] });
+  const part = (column: string) => onRows(column, scoreFunction(tokenMeans));
+
+  test("each part is a mean over its own tokens", () => {
+    const examples = made([1, 1, 0]);
+    // -(1 * -1 + 3 * -1 + 5 * -2) / 3 and -(-4 * -3) / 1
+    expect(gradientOf(part("right"), examples, given).loss).toBeCloseTo(14 / 3, 12);
+    expect(gradientOf(part("wrong"), examples, given).loss).toBeCloseTo(-12, 12);
+    const both = gradientOf(combine({ right: part("right"), wrong: part("wrong") }, { wrong: 0.5 }), examples, given);
+    expect(both.loss).toBeCloseTo(14 / 3 - 6, 12);
+    expect(both.gradients["logProbs"]!.map((row) => rounded(row, 4))).toEqual([[-0.3333, -1], [-1.6667], [2]]);
+  });
+
+  test("where no row counts, loss and gradient are 0", () => {
+    const none = gradientOf(part("right"), made([0, 0, 0]), given);
+    expect(none.loss + 0).toBe(0);
+    expect(none.gradients["logProbs"]!.flatMap((row) => [...row].map((g) => g + 0))).toEqual([0, 0, 0, 0]);
+    expect(() => onRows("right", pairLoss("dpo", { beta: 0.1 }))).toThrow(/is on sets/);
   });
 });
