@@ -13,10 +13,12 @@ export type Outputs = Readonly<Record<string, readonly Float32Array[]>>;
  * (`Engine.base`), a copy (`Engine.freeze`) or a checkpoint (`localReader`).
  */
 export interface Reader<X = TextSequence> {
-  /** Of "logProbs", "entropy", "value", "score". */
+  /** Of "logProbs", "entropy", "value", "score" (or "score.0", "score.1", ...). */
   readonly outputs: readonly string[];
   /** Outputs of each row in the order given. `names` defaults to `["logProbs"]`. */
   forward(rows: readonly X[], names?: readonly string[]): Promise<Outputs>;
+  /** Acts with these weights, where the policy answers tasks: what a reference policy or an earlier self would have said. */
+  sample?(requests: readonly SampleRequest<X>[], options: SampleOptions): Promise<Rollout<X>[]>;
   /** One vector a row, in the order given, where the policy has them: for reward models and novelty. */
   features?(rows: readonly X[]): Promise<Float32Array[]>;
   /** Frees what only this reader holds. */

@@ -2,11 +2,12 @@ import { GuerdonError } from "../error.ts";
 import type { HostParameters, HostPolicy } from "../policies/host-policy.ts";
 import type { HostTensor, Snapshot } from "../statistics/snapshot.ts";
 import { checkGradients, checkNames, checkUpdate, nonFiniteGradient, nothingToUpdate, pendingGradient } from "./checks.ts";
-import type { Engine, Reader, UpdateOptions } from "./engine.ts";
-import { toRollouts } from "./rollouts.ts";
+import type { Engine, SampleOptions, SampleRequest, UpdateOptions } from "./engine.ts";
+import { frozenId, toRollouts } from "./rollouts.ts";
 import { countersOf, engineSnapshot } from "./snapshots.ts";
 
 export interface HostEngine<X> extends Engine<X> {
+  readonly policy: HostPolicy<X>;
   /** The parameters as they are now. Writing to them, between steps, moves the policy. */
   readonly parameters: HostParameters;
 }
@@ -53,16 +54,22 @@ export function hostEngine<X>(options: HostEngineOptions<X>): HostEngine<X> {
     for (const name of names) gradient[name]!.fill(0);
     pending = false;
   };
-  const reader = (of: HostParameters, who: string): Reader<X> => ({
+  /** Forward and sample with these parameters; `as` is what rollouts are marked with. */
+  const reader = (of: HostParameters, who: string, as: () => Pick<Engine<X>, "id" | "weightsVersion">) => ({
     outputs: policy.outputs,
-    async forward(rows, wanted = ["logProbs"]) {
+    async forward(rows: readonly X[], wanted: readonly string[] = ["logProbs"]) {
       checkNames(policy.outputs, wanted, who);
       return policy.forward(of, rows, wanted);
+    },
+    async sample(requests: readonly SampleRequest<X>[], o: SampleOptions) {
+      checkNames(policy.outputs, o.record ?? [], who);
+      return toRollouts(as(), requests, policy.sample(of, requests, o), o, (row) => policy.actions(row));
     },
   });
 
   const engine: HostEngine<X> = {
-    ...reader(parameters, "This engine"),
+    ...reader(parameters, "This engine", () => engine),
+    policy,
     get id() {
       return `host-${number}${restores > 0 ? `.${restores}` : ""}`;
     },
@@ -70,11 +77,6 @@ export function hostEngine<X>(options: HostEngineOptions<X>): HostEngine<X> {
       return weightsVersion;
     },
     parameters,
-
-    async sample(requests, o) {
-      checkNames(policy.outputs, o.record ?? [], "This engine");
-      return toRollouts(engine, requests, policy.sample(parameters, requests, o), o, (row) => policy.actions(row));
-    },
 
     async backward(rows, gradients) {
       checkNames(policy.outputs, Object.keys(gradients), "This engine");
@@ -113,7 +115,8 @@ export function hostEngine<X>(options: HostEngineOptions<X>): HostEngine<X> {
 
     async freeze() {
       const copy = Object.fromEntries(names.map((name) => [name, parameters[name]!.slice()]));
-      return reader(copy, "This reader");
+      const as = { id: frozenId(engine), weightsVersion };
+      return reader(copy, "This reader", () => as);
     },
 
     async resetOptimizer() {

@@ -22,7 +22,7 @@ export interface Batch<T extends string = never, R extends string = never, M ext
 
 export interface ObjectiveSpec<P extends string, T extends string, R extends string, M extends string, S extends string, C extends string> {
   readonly name: string;
-  /** Policy outputs beyond logProbs: "entropy", "value", "score". */
+  /** Policy outputs beyond logProbs: "entropy", "value", "score" (or "score.0", "score.1", ...). */
   readonly policy?: readonly P[];
   /** False where the loss does not read logProbs (a value loss, a reward model's loss); then no engine need compute them. */
   readonly logProbs?: boolean;

@@ -10,7 +10,7 @@ export type HostParameters = Readonly<Record<string, Float64Array>>;
  */
 export interface HostPolicy<X> {
   readonly family: string;
-  /** Of "logProbs", "entropy", "value", "score". */
+  /** Of "logProbs", "entropy", "value", "score" (or "score.0", "score.1", ...). */
   readonly outputs: readonly string[];
   /** Fresh parameters by name. */
   init(seed: number): Record<string, HostTensor>;

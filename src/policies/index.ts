@@ -7,6 +7,8 @@ export { readModel, writeModel, type ReadModelOptions, type WriteModelOptions } 
 export { readAdapter, writeAdapter } from "./adapter-files.ts";
 export type { HostParameters, HostPolicy } from "./host-policy.ts";
 export { mlp, type Acted, type MlpConfig, type MlpPolicy } from "./mlp.ts";
+export { scorer, type FeatureSequence, type ScorerConfig } from "./scorer.ts";
+export { scoreOutputs } from "./scores.ts";
 export { softmaxPolicy, type SoftmaxOptions, type SoftmaxPolicy } from "./softmax.ts";
 export { readChatTemplate, renderChat, type ChatTemplate, type ChatTemplateOptions } from "./chat-template.ts";
 export {

@@ -6,6 +6,7 @@ import { normal, stream } from "../statistics/stream.ts";
 import type { Rng } from "../statistics/stream.ts";
 import { drawer } from "./draw.ts";
 import type { ControlSequence, Parameters, Policy } from "./policy.ts";
+import { scoreOutputs } from "./scores.ts";
 import { paddedRows } from "./shapes.ts";
 
 export interface MlpConfig {
@@ -24,8 +25,8 @@ export interface MlpConfig {
   readonly hidden: readonly number[];
   /** Adds the output "value", from a network of its own on the observation. */
   readonly value?: boolean;
-  /** Adds the output "score", from a network of its own on observation and action: a reward model. */
-  readonly score?: boolean;
+  /** Adds the output "score", from a network of its own on observation and action: a reward model. A number above 1: so many scores. */
+  readonly score?: boolean | number;
 }
 
 /** What a policy did in a batch of observations. */
@@ -64,6 +65,7 @@ export function mlp(config: MlpConfig): MlpPolicy {
     ["observations", O],
     ...hidden.map((h, i) => [`hidden[${i}]`, h] as const),
     ["actions", actions.kind === "gaussian" ? actions.size : actions.count],
+    ["score", Number(config.score || 1)],
   ] as const)
     if (!Number.isInteger(n) || n < 1) throw new GuerdonError("usage", `mlp: ${name} must be a whole number of at least 1, not ${n}.`);
   /** Numbers that one action takes in a row. */
@@ -74,9 +76,10 @@ export function mlp(config: MlpConfig): MlpPolicy {
   const networks: Readonly<Record<string, readonly number[]>> = {
     policy: [O, ...hidden, policyOutputs],
     ...(config.value ? { value: [O, ...hidden, 1] } : {}),
-    ...(config.score ? { score: [O + actionFeatures, ...hidden, 1] } : {}),
+    ...(config.score ? { score: [O + actionFeatures, ...hidden, Number(config.score)] } : {}),
   };
-  const outputs = ["logProbs", "entropy", ...(config.value ? ["value"] : []), ...(config.score ? ["score"] : [])];
+  const scores = scoreOutputs(config.score ?? false);
+  const outputs = ["logProbs", "entropy", ...(config.value ? ["value"] : []), ...scores];
 
   /** [B, inputs] -> [B, outputs] */
   function network(name: string, parameters: Arrays, x: Arr): Arr {
@@ -156,8 +159,11 @@ export function mlp(config: MlpConfig): MlpPolicy {
         entropy: () =>
           "logits" in of ? exp(of.logits).mul(of.logits).sum(1).neg() : of.logDeviation.add(0.5 * Math.log(2 * Math.PI * Math.E)).sum(1),
         value: () => network("value", parameters, x),
-        score: () => network("score", parameters, concat([x, "logits" in of ? oneHot(taken, actionFeatures) : taken], 1)),
       };
+      if (names.some((name) => scores.includes(name))) {
+        const all = network("score", parameters, concat([x, "logits" in of ? oneHot(taken, actionFeatures) : taken], 1));
+        scores.forEach((name, k) => (compute[name] = () => all.slice(1, k, k + 1)));
+      }
       return Object.fromEntries(names.map((name) => [name, compute[name]!().reshape([N, T])]));
     },
 

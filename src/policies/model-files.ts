@@ -38,7 +38,8 @@ export async function readModel(
   const read = fromHuggingFace(await requireFields(folder, "config.json"));
   const found = await readTensors(folder, "model");
   const heads = (head: "value" | "score") => headTensors[head] in found || (options.heads?.includes(head) ?? false);
-  const config: TransformerConfig = { ...read, valueHead: heads("value"), scoreHead: heads("score") };
+  const scores = found[headTensors.score]?.tensor.shape[0] ?? 1;
+  const config: TransformerConfig = { ...read, valueHead: heads("value"), scoreHead: heads("score") && (scores > 1 ? scores : true) };
   const stored = Object.entries(parameterShapes(config)).filter(
     ([name]) => name in found || !Object.values<string>(headTensors).includes(name),
   );

@@ -28,7 +28,7 @@ export type Parameters = Readonly<Record<string, Tensor>>;
  */
 export interface Policy<X> {
   readonly family: string;
-  /** Of "logProbs", "entropy", "value", "score". */
+  /** Of "logProbs", "entropy", "value", "score" (or "score.0", "score.1", ...). */
   readonly outputs: readonly string[];
   /** Fresh parameters, host side, by name. */
   init(seed: number): Record<string, HostTensor>;

@@ -36,8 +36,8 @@ export interface TransformerConfig {
   readonly queryKeyNorm?: boolean;
   /** A linear map to one number: output "value". */
   readonly valueHead?: boolean;
-  /** A linear map to one number: output "score". */
-  readonly scoreHead?: boolean;
+  /** A linear map to one number: output "score". A number n above 1: to n numbers, outputs "score.0", "score.1", ... */
+  readonly scoreHead?: boolean | number;
 }
 
 /** Low-rank adapters (arXiv 2106.09685): W x becomes W x + alpha / rank x B A x, and only A and B are trained. */
@@ -130,7 +130,7 @@ export function parameterShapes(config: TransformerConfig, lora?: LoraConfig): R
   addNorm("model.norm");
   if (!tied) shapes["lm_head.weight"] = [vocabulary, width];
   if (valueHead) shapes["value_head.weight"] = [1, width];
-  if (scoreHead) shapes["score.weight"] = [1, width];
+  if (scoreHead) shapes["score.weight"] = [Number(scoreHead), width];
   if (lora) {
     if (!Number.isInteger(lora.rank) || lora.rank < 1)
       throw new GuerdonError("usage", `lora: rank must be a whole number of at least 1, not ${lora.rank}.`);

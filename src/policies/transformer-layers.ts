@@ -154,9 +154,9 @@ export function unembed({ config, parameters }: Model, x: Arr): Arr {
   return matmul(x, padded(table).transpose()).slice(1, 0, config.vocabulary);
 }
 
-/** A linear map to one number: [cells, width] -> [cells]. */
+/** A linear map to one or several numbers: [cells, width] -> [cells, numbers]. */
 export function head({ parameters }: Model, name: string, x: Arr): Arr {
-  return matmul(x, parameter(parameters, name).transpose()).reshape([x.shape[0]!]);
+  return matmul(x, parameter(parameters, name).transpose());
 }
 
 /**

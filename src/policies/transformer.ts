@@ -6,6 +6,7 @@ import { GuerdonError } from "../error.ts";
 import type { HostTensor } from "../statistics/snapshot.ts";
 import { normal, stream } from "../statistics/stream.ts";
 import type { Policy, TextSequence } from "./policy.ts";
+import { scoreOutputs } from "./scores.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { parameterShapes, resolve } from "./transformer-config.ts";
 import type { LoraConfig, Resolved, TransformerConfig } from "./transformer-config.ts";
@@ -67,7 +68,7 @@ function build(
   };
   const sampling = sampler({ config: resolved, modelOf, tokenizer, begin });
   const base = adapter && build(config, resolved, shapes, tokenizer, lora, undefined);
-  const heads = [...(config.valueHead ? ["value"] : []), ...(config.scoreHead ? ["score"] : [])];
+  const heads = [...(config.valueHead ? ["value"] : []), ...scoreOutputs(config.scoreHead ?? false)];
   return {
     family: "transformer",
     architecture: config,
@@ -150,10 +151,14 @@ function outputs(model: Model, inputs: Arrays, names: readonly string[]): Record
     }
   }
   if (names.includes("value")) found["value"] = head(model, "value_head.weight", x).reshape([N, T]);
-  if (names.includes("score")) {
-    // The state after action j stands one position later than the state before it.
-    const score = head(model, "score.weight", x).reshape([N, T]);
-    found["score"] = concat([score.slice(1, 1, T), score.slice(1, T - 1, T)], 1);
+  const scores = scoreOutputs(model.config.scoreHead ?? false);
+  if (names.some((name) => scores.includes(name))) {
+    const all = head(model, "score.weight", x);
+    scores.forEach((name, k) => {
+      // The state after action j stands one position later than the state before it.
+      const score = all.slice(1, k, k + 1).reshape([N, T]);
+      found[name] = concat([score.slice(1, 1, T), score.slice(1, T - 1, T)], 1);
+    });
   }
   for (const name of names)
     if (!found[name])
