@@ -1,10 +1,17 @@
 export { below, normal, shuffled, stream } from "./stream.ts";
 export type { Rng } from "./stream.ts";
 export type { HostTensor, Json, Snapshot, Stateful } from "./snapshot.ts";
-export { deviation, mean, median, quantile } from "./summary.ts";
+export { deviation, interquartileMean, mean, median, quantile } from "./summary.ts";
 export { bootstrapInterval, meanInterval, ratioInterval, shareInterval } from "./intervals.ts";
 export type { Interval } from "./intervals.ts";
 export { incompleteBeta, logGamma, normalCdf, normalQuantile, tCdf, tQuantile } from "./special.ts";
 export { majorityAtK, passAtK } from "./pass-at-k.ts";
 export { betaInterval, betaMean, betaQuantile, betaSample, betaUpdate, betaVariance } from "./beta.ts";
 export type { Beta } from "./beta.ts";
+export { holm, meanTest, pairedTest, shareTest, welchTest } from "./tests.ts";
+export type { Side, TTest } from "./tests.ts";
+export { areaUnderCurve, pearson, ranks, spearman } from "./correlation.ts";
+export { linearCoefficients, linearPredict, linearPrior, linearSample, linearUpdate } from "./linear-posterior.ts";
+export type { LinearPosterior } from "./linear-posterior.ts";
+export { gaussianProcess, gaussianProcessPredict, gaussianProcessSample } from "./gaussian-process.ts";
+export type { GaussianProcess, GaussianProcessPrior, Points } from "./gaussian-process.ts";

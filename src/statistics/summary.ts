@@ -42,6 +42,17 @@ export function quantile(values: ArrayLike<number>, share: number): number {
 /** The middle value; the mean of the two middle ones of an even number. */
 export const median = (values: ArrayLike<number>): number => quantile(values, 0.5);
 
+/**
+ * The mean of the middle half: a quarter of the values, rounded down, is left out at either end (rliable, arXiv 2108.13264, and SciPy's
+ * trim_mean). Its interval is the bootstrap's: `bootstrapInterval(values, interquartileMean, { rng })`.
+ */
+export function interquartileMean(values: ArrayLike<number>): number {
+  checked(values, 1, "an interquartile mean");
+  const sorted = Float64Array.from(values).sort();
+  const cut = Math.floor(sorted.length / 4);
+  return mean(sorted.subarray(cut, sorted.length - cut));
+}
+
 /** Throws where values are too few or not finite, so that no statistic is ever made of them. */
 export function checked(values: ArrayLike<number>, atLeast: number, what: string): void {
   if (values.length < atLeast)

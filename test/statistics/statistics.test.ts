@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import {
   bootstrapInterval,
   deviation,
+  interquartileMean,
   majorityAtK,
   mean,
   meanInterval,
@@ -13,6 +14,7 @@ import {
   shareInterval,
   stream,
 } from "../../src/statistics/index.ts";
+import golden from "../golden/statistics.json" with { type: "json" };
 
 describe("summaries", () => {
   test("known answers", () => {
@@ -37,6 +39,20 @@ describe("summaries", () => {
   });
 });
 
+test.each(golden.interquartileMean)("the interquartile mean as SciPy's trim_mean: case %#", ({ values, mean: want }) => {
+  expect(interquartileMean(values)).toBeCloseTo(want, 14);
+});
+
+test("the interquartile mean leaves out what is far off, and has a bootstrap interval", () => {
+  expect(interquartileMean([0, 1, 2, 1000])).toBe(1.5);
+  expect(interquartileMean([7])).toBe(7);
+  const values = [...Array.from({ length: 19 }, (_, i) => i), 1000];
+  const { low, estimate, high } = bootstrapInterval(values, interquartileMean, { rng: stream(0), resamples: 500 });
+  expect(estimate).toBe(9.5);
+  expect(low).toBeGreaterThan(4);
+  expect(high).toBeLessThan(15);
+});
+
 describe("intervals", () => {
   test("Student: mean 3, deviation sqrt(2.5), t(4) = 2.776445", () => {
     const interval = meanInterval([1, 2, 3, 4, 5]);
@@ -58,13 +74,15 @@ describe("intervals", () => {
     expect(() => shareInterval(3, 2)).toThrow(/3 of 2/);
   });
 
-  test("Fieller: the ends are the ratios at which a paired t test has p = 0.05", () => {
-    // Roots of scipy.stats.ttest_1samp(x - r y).statistic = -+t(0.975, 5).
-    const interval = ratioInterval([12, 15, 9, 14, 11, 16], [6, 8, 5, 6, 7, 7]);
-    expect(interval.estimate).toBeCloseTo(77 / 39, 14);
-    expect(interval.low).toBeCloseTo(1.6642534115805852, 12);
-    expect(interval.high).toBeCloseTo(2.299052371703256, 12);
-  });
+  test.each(golden.fieller)(
+    "Fieller: the ends are the ratios at which a paired t test has p = 0.05: case %#",
+    ({ values, over, ...want }) => {
+      const interval = ratioInterval(values, over);
+      expect(interval.estimate).toBeCloseTo(want.estimate, 14);
+      expect(interval.low).toBeCloseTo(want.low, 12);
+      expect(interval.high).toBeCloseTo(want.high, 12);
+    },
+  );
 
   test("a ratio of proportional pairs is exact, and pairing is used", () => {
     expect(ratioInterval([3, 4, 5], [6, 8, 10])).toMatchObject({ estimate: 0.5, low: 0.5, high: 0.5, n: 3 });
