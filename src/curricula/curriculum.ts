@@ -1,6 +1,14 @@
 import type { Scored } from "../credit/scored.ts";
-import type { Task, TextTask } from "../environments/environment.ts";
+import type { Split, Task, TextTask } from "../environments/environment.ts";
 import type { Stateful } from "../statistics/snapshot.ts";
+import type { Rng } from "../statistics/stream.ts";
+
+/** Where tasks come from: drawn one by one, and listed where there is a list. */
+export interface Tasks<T extends Task = TextTask> {
+  readonly name: string;
+  draw(split: Split, rng: Rng): T;
+  tasks?(split: Split): readonly T[];
+}
 
 /** When tasks are picked. Curricula derive their random streams from it. */
 export interface Moment {

@@ -1,7 +1,7 @@
 import type { Task, TextTask } from "../environments/environment.ts";
 import { GuerdonError } from "../error.ts";
-import type { Score } from "../rewards/grade.ts";
-import type { Rollout } from "../rollouts/rollout.ts";
+import { answersByGroup, joined } from "../rollouts/index.ts";
+import type { Answers } from "../rollouts/index.ts";
 import type { Curriculum, Moment } from "./curriculum.ts";
 
 /**
@@ -24,22 +24,28 @@ export function dynamicSampling<T extends Task = TextTask>(inner: Curriculum<T>,
   };
 }
 
-/** Rolls out tasks and scores the answers: the rollouts group by group in the order of the tasks, one score each. */
-export type Attempt<X, T extends Task> = (
-  tasks: readonly T[],
-  firstTask: number,
-) => Promise<{ readonly rollouts: readonly Rollout<X>[]; readonly scores: readonly Score[] }>;
+/**
+ * Rolls out tasks and scores the answers: the rollouts group by group in the order of the tasks, one score each. Where it asked some of
+ * them again (`withRetry`), it tells the first answers and those that were replaced.
+ */
+export type Attempt<X, T extends Task> = (tasks: readonly T[], firstTask: number) => Promise<Answers<X> & Partial<Asked<X>>>;
 
-export interface Gathered<X> {
-  /** What the step learns from, group by group. */
-  readonly rollouts: readonly Rollout<X>[];
-  readonly scores: readonly Score[];
+interface Asked<X> {
+  readonly first: Answers<X>;
+  readonly replaced: Answers<X>;
+  readonly again: number;
+}
+
+/** What a step learns from, group by group. */
+export interface Gathered<X> extends Answers<X> {
+  /** Answers to the tasks as they were picked: what a curriculum learns from. */
+  readonly first: Answers<X>;
   /** Rounds of picking that it took. */
   readonly rounds: number;
-  /** Groups rolled out, and how many of them had a signal. */
-  readonly groups: { readonly attempted: number; readonly effective: number };
+  /** Tasks rolled out, how many of their groups had a signal in the end, and how many were asked again. */
+  readonly groups: { readonly attempted: number; readonly effective: number; readonly again: number };
   /** Everything that was rolled out and scored but is not learnt from. */
-  readonly discarded: { readonly rollouts: readonly Rollout<X>[]; readonly scores: readonly Score[] };
+  readonly discarded: Answers<X>;
 }
 
 /**
@@ -55,44 +61,32 @@ export async function gather<X, T extends Task>(
   attempt: Attempt<X, T>,
 ): Promise<Gathered<X>> {
   const { rounds } = curriculum;
-  const groups: Group<X>[] = [];
-  const effective = (): Group<X>[] => groups.filter(hasSignal);
+  const groups: Answers<X>[] = [];
+  const firsts: Answers<X>[] = [];
+  const replaced: Answers<X>[] = [];
+  const effective = (): Answers<X>[] => groups.filter(hasSignal);
   let round = 0;
   let attempted = 0;
+  let asked = 0;
   do {
     const tasks = await curriculum.pick(count, { ...moment, round });
-    const { rollouts, scores } = await attempt(tasks, attempted);
+    const { first, replaced: earlier, again = 0, ...answers } = await attempt(tasks, attempted);
     attempted += tasks.length;
-    groups.push(...grouped(rollouts, scores));
+    asked += again;
+    groups.push(...answersByGroup(answers));
+    firsts.push(first ?? answers);
+    if (earlier !== undefined) replaced.push(earlier);
     round++;
   } while (rounds !== undefined && round < rounds && effective().length < count);
   const kept = new Set(rounds === undefined ? groups : effective().slice(0, count));
-  const flat = (from: readonly Group<X>[]) => ({
-    rollouts: from.flatMap((group) => group.rollouts),
-    scores: from.flatMap((group) => group.scores),
-  });
   return {
-    ...flat(groups.filter((group) => kept.has(group))),
+    ...joined(groups.filter((group) => kept.has(group))),
+    first: joined(firsts),
     rounds: round,
-    groups: { attempted: groups.length, effective: effective().length },
-    discarded: flat(groups.filter((group) => !kept.has(group))),
+    groups: { attempted: groups.length, effective: effective().length, again: asked },
+    discarded: joined([...groups.filter((group) => !kept.has(group)), ...replaced]),
   };
 }
 
-interface Group<X> {
-  readonly rollouts: Rollout<X>[];
-  readonly scores: Score[];
-}
-
-function grouped<X>(rollouts: readonly Rollout<X>[], scores: readonly Score[]): Group<X>[] {
-  const groups = new Map<string, Group<X>>();
-  rollouts.forEach((rollout, i) => {
-    const group = groups.get(rollout.group) ?? { rollouts: [], scores: [] };
-    groups.set(rollout.group, group);
-    group.rollouts.push(rollout);
-    group.scores.push(scores[i]!);
-  });
-  return [...groups.values()];
-}
-
-const hasSignal = ({ scores }: Group<unknown>): boolean => new Set(scores.flatMap(({ value }) => (value === null ? [] : [value]))).size > 1;
+const hasSignal = ({ scores }: Answers<unknown>): boolean =>
+  new Set(scores.flatMap(({ value }) => (value === null ? [] : [value]))).size > 1;

@@ -1,4 +1,4 @@
-export type { Curriculum, Moment } from "./curriculum.ts";
+export type { Curriculum, Moment, Tasks } from "./curriculum.ts";
 export { uniform } from "./uniform.ts";
 export type { Attempt, Gathered } from "./dynamic-sampling.ts";
 export { dynamicSampling, gather } from "./dynamic-sampling.ts";

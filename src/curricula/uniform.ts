@@ -1,7 +1,7 @@
-import type { Split, TextEnvironment, TextTask } from "../environments/environment.ts";
+import type { Split, Task, TextTask } from "../environments/environment.ts";
 import { GuerdonError } from "../error.ts";
 import { shuffled, stream } from "../statistics/stream.ts";
-import type { Curriculum } from "./curriculum.ts";
+import type { Curriculum, Tasks } from "./curriculum.ts";
 
 /**
  * All tasks alike: fresh draws where the environment generates tasks; where it lists them, one after another in an order shuffled anew in
@@ -9,7 +9,7 @@ import type { Curriculum } from "./curriculum.ts";
  *
  * @throws GuerdonError "usage" when picking from an empty list
  */
-export function uniform(environment: Pick<TextEnvironment, "name" | "draw" | "tasks">, split: Split = "train"): Curriculum {
+export function uniform<T extends Task = TextTask>(environment: Tasks<T>, split: Split = "train"): Curriculum<T> {
   const name = `uniform(${environment.name})`;
   const listed = environment.tasks?.(split);
   if (listed === undefined)
@@ -23,9 +23,9 @@ export function uniform(environment: Pick<TextEnvironment, "name" | "draw" | "ta
 }
 
 /** One pass after another through a list, each in an order derived from seed and epoch. */
-function inEpochs(tasks: readonly TextTask[]): Pick<Required<Curriculum>, "pick" | "state"> {
+function inEpochs<T extends Task>(tasks: readonly T[]): Pick<Required<Curriculum<T>>, "pick" | "state"> {
   let given = 0;
-  let order: { readonly seed: number; readonly epoch: number; readonly tasks: readonly TextTask[] } | null = null;
+  let order: { readonly seed: number; readonly epoch: number; readonly tasks: readonly T[] } | null = null;
   return {
     pick: (count, { seed }) =>
       Array.from({ length: count }, () => {

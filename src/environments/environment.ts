@@ -30,6 +30,13 @@ export interface TextEnvironment {
   check?(completion: string, reference: unknown): boolean | number;
   /** A right answer, for supervised warm-up. */
   demonstrate?(task: TextTask, rng: Rng): string;
+  /**
+   * The task with a share of a right answer given away, for methods that ask again where nobody found one (`withRetry`): the hint stands in
+   * the prompt, and `check` grades what is added to it.
+   *
+   * @param share in [0, 1)
+   */
+  hint?(task: TextTask, share: number, rng: Rng): TextTask;
   /** The environment's next turn; `turns` is what was said since the prompt, the policy's last answer at the end. Null ends the rollout. Absent: one turn. */
   respond?(task: TextTask, turns: readonly Message[]): string | null;
   /** The whole vocabulary, for policies that are made from scratch (policies/tokenizer.ts, `symbolTokenizer`). */

@@ -10,6 +10,7 @@ export type {
   GrpoOptions,
   Learning,
   Method,
+  MethodCurriculum,
   RolloutMethod,
   RolloutOptions,
 } from "./methods.ts";
@@ -25,5 +26,7 @@ export { baseReference, frozenReference, givenReference } from "./references.ts"
 export type { FrozenReference } from "./references.ts";
 export { step } from "./step.ts";
 export type { StepResult, Term } from "./step.ts";
+export { practise } from "./practise.ts";
+export type { PracticeEnvironment, Practised, PractiseOptions } from "./practise.ts";
 export { countdownJob, defineJob, jobs, sortingJob } from "./recipes.ts";
 export type { Contender, Job, JobDefinition, JobOptions, Pretrained } from "./recipes.ts";

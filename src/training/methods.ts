@@ -1,6 +1,8 @@
 import { convention, examples, gaeColumns, groupAdvantage, leaveOneOut, pairs, select, tokenRewards } from "../credit/index.ts";
 import type { Convention, ConventionName, Examples, GapOptions, Scored } from "../credit/index.ts";
+import type { Curriculum, Tasks } from "../curricula/index.ts";
 import type { UpdateOptions } from "../engines/engine.ts";
+import type { Task } from "../environments/environment.ts";
 import { GuerdonError } from "../error.ts";
 import {
   clippedSurrogate,
@@ -13,10 +15,11 @@ import {
   valueLoss,
 } from "../objectives/index.ts";
 import type { Objective } from "../objectives/index.ts";
+import type { Retry } from "../rollouts/index.ts";
 import { deviation, mean } from "../statistics/index.ts";
 import type { Json } from "../statistics/snapshot.ts";
 import type { Rng } from "../statistics/stream.ts";
-import type { Rate, Schedule } from "./schedule.ts";
+import type { At, Rate, Schedule } from "./schedule.ts";
 
 /** What every method says about its updates. */
 export interface Learning {
@@ -34,6 +37,10 @@ export interface Learning {
 export interface CreditContext {
   /** Derived from the run's seed and the step. */
   readonly rng: Rng;
+  /** Where the run stands, for rules that change as it goes on. */
+  readonly at: At;
+  /** Share of the phase that is over, in [0, 1]. */
+  readonly progress: number;
 }
 
 /** A method that learns from scored rollouts: credit turns the table of scores into training data, the objective into a loss. */
@@ -42,8 +49,8 @@ export interface RolloutMethod extends Learning {
   /** Answers drawn to each task. */
   readonly groupSize: number;
   readonly sampling: { readonly temperature: number; readonly topK: number; readonly topP: number };
-  /** Null: there is nothing to learn from these scores, and no update is made. */
-  readonly credit: (table: Scored, context: CreditContext) => Examples | null;
+  /** The same for every policy family. Null: there is nothing to learn from these scores, and no update is made. */
+  readonly credit: <X>(table: Scored<X>, context: CreditContext) => Examples<X> | null;
   /** Passes over each step's rollouts, and updates in a pass. */
   readonly epochs: number;
   readonly minibatches: number;
@@ -56,6 +63,17 @@ export interface RolloutMethod extends Learning {
   readonly creditNeeds: readonly ("reference" | "value")[];
   /** Goes on rolling out new tasks until enough groups differ in reward, in at most so many rounds a step; null: one round. */
   readonly dynamicSampling: { readonly rounds: number } | null;
+  /** Picks the tasks, where that is part of the method; null: the run's own curriculum. */
+  readonly curriculum: MethodCurriculum | null;
+  /** Asks groups that failed again in another context, for instance with a hint; null: no. */
+  readonly retry: Retry | null;
+}
+
+/** A curriculum that a method brings along: made anew for each run from the environment that poses the tasks. */
+export interface MethodCurriculum {
+  /** For run.json. */
+  readonly settings: Readonly<Record<string, Json>>;
+  readonly of: <T extends Task>(environment: Tasks<T>) => Curriculum<T>;
 }
 
 /** A method that learns from the environment's own demonstrations: warm-up, and the control that a reward has to beat. */
@@ -123,6 +141,8 @@ function drawing(options: RolloutOptions, smallestGroup: number): Omit<RolloutMe
     correction,
     creditNeeds: [],
     dynamicSampling: null,
+    curriculum: null,
+    retry: null,
   };
 }
 
@@ -264,7 +284,7 @@ export function ppo(
 }
 
 /** Mean 0 and deviation 1 over all of the policy's own tokens; all 0 where they do not vary. */
-function whitened(table: Scored, advantage: readonly Float64Array[]): Float64Array[] {
+function whitened(table: Scored<unknown>, advantage: readonly Float64Array[]): Float64Array[] {
   const own = Float64Array.from(table.rollouts.flatMap(({ mask }, i) => [...advantage[i]!].filter((_, j) => mask[j] === 1)));
   const centre = mean(own);
   const spread = deviation(own, { ddof: 0 });
@@ -349,7 +369,7 @@ export function describeMethod(method: Method, reference = "frozen at the start 
     reference: needsReference(method) ? reference : null,
   };
   if (method.data === "demonstrations") return shared;
-  const { groupSize, sampling, epochs, minibatches, correction, dynamicSampling } = method;
+  const { groupSize, sampling, epochs, minibatches, correction, dynamicSampling, curriculum, retry } = method;
   return {
     ...shared,
     groupSize,
@@ -358,5 +378,8 @@ export function describeMethod(method: Method, reference = "frozen at the start 
     minibatches,
     correction: correction === null ? null : { ...correction },
     dynamicSampling: dynamicSampling === null ? null : { ...dynamicSampling },
+    // Only where there is one, so that runs from before there were any can be continued.
+    ...(curriculum && { curriculum: { ...curriculum.settings } }),
+    ...(retry && { retry: { ...retry.settings } }),
   };
 }

@@ -7,7 +7,7 @@ import { GuerdonError } from "../error.ts";
 import type { TextSequence } from "../policies/policy.ts";
 import type { Tokenizer } from "../policies/tokenizer.ts";
 import { coverage, scored, type Reward, type Score } from "../rewards/index.ts";
-import { rollOut } from "../rollouts/index.ts";
+import { rollOut, withRetry, type Answers } from "../rollouts/index.ts";
 import type { Rollout } from "../rollouts/rollout.ts";
 import { stream } from "../statistics/stream.ts";
 import { grade } from "./grade.ts";
@@ -15,7 +15,7 @@ import type { Phase, Work } from "./loop.ts";
 import { needsReference, type DemonstrationMethod, type Learning, type RolloutMethod } from "./methods.ts";
 import type { FrozenReference } from "./references.ts";
 import { summarise, type DrawnRollout, type RolloutSummary } from "./report.ts";
-import { finished, schedule, valueAt, type At, type Budget } from "./schedule.ts";
+import { finished, progress, schedule, valueAt, type At, type Budget } from "./schedule.ts";
 import type { Term } from "./step.ts";
 
 /** What a phase of `train` says about a step, beside the updates' own results. */
@@ -25,6 +25,8 @@ export interface Notes {
   /** Whether the rewards gave the method anything to learn from. */
   readonly signal: boolean;
   readonly corrected: number | null;
+  /** Share of the groups that were asked again; null where the method never does. */
+  readonly again: number | null;
   readonly seconds: { readonly sampling: number; readonly scoring: number };
 }
 
@@ -45,7 +47,7 @@ const learningOf = (method: Learning, budget: Budget): Pick<TrainPhase, "learnin
   until: (at) => finished(budget, at),
 });
 
-function term(method: Learning, examples: Examples, at: At): Term {
+function term<X>(method: Learning, examples: Examples<X>, at: At): Term<X> {
   const coefficients = Object.fromEntries(Object.entries(method.coefficients).map(([name, value]) => [name, valueAt(value, at)]));
   return { examples, objective: method.objective, coefficients };
 }
@@ -94,7 +96,7 @@ export function demonstrationPhase(
       });
       return {
         updates: [[term(method, demonstrations(rows), at)]],
-        notes: { rollouts: null, signal: true, corrected: null, seconds: { sampling: 0, scoring: 0 } },
+        notes: { rollouts: null, signal: true, corrected: null, again: null, seconds: { sampling: 0, scoring: 0 } },
       };
     },
   };
@@ -110,7 +112,7 @@ export interface RolloutSetting extends PhaseSetting {
 
 /** A phase that learns from scored rollouts: tasks, rollouts, rewards, credit, examples. */
 export function rolloutPhase(name: string, method: RolloutMethod, setting: RolloutSetting): TrainPhase {
-  const { engine, reference, seed } = setting;
+  const { engine, reference } = setting;
   const curriculum =
     method.dynamicSampling === null || setting.curriculum.rounds !== undefined
       ? setting.curriculum
@@ -130,14 +132,14 @@ export function rolloutPhase(name: string, method: RolloutMethod, setting: Rollo
       };
       const smallestGroup = Math.min(2, method.groupSize);
       const all = scored(everything.rollouts, everything.scores, { smallestGroup });
-      curriculum.observe?.(all.table);
+      curriculum.observe?.(scored(gathered.first.rollouts, gathered.first.scores, { smallestGroup }).table);
       let { table } = gathered.discarded.rollouts.length === 0 ? all : scored(gathered.rollouts, gathered.scores, { smallestGroup });
       if (table.rollouts.length > 0) {
         if (reference !== null) table = await withLogProbs(table, "reference", reference.reader());
         if (method.creditNeeds.includes("value")) table = await withOutput(table, "value", engine, "value");
       }
 
-      const learnt = await learn(method, engine, table, at, seed);
+      const learnt = await learn(method, engine, table, at, setting);
       const limit = setting.environment.maxActions;
       const summary = summarise(everything.rollouts, all.table, table, coverage(everything.scores), limit);
       return {
@@ -146,6 +148,7 @@ export function rolloutPhase(name: string, method: RolloutMethod, setting: Rollo
           rollouts: { ...summary, drawn: drawnRollouts(everything.rollouts, everything.scores, learnt.examples) },
           signal: learnt.signal,
           corrected: learnt.corrected,
+          again: method.retry === null ? null : gathered.groups.again / gathered.groups.attempted,
           seconds,
         },
       };
@@ -162,25 +165,31 @@ async function draw(
   signal: AbortSignal | undefined,
 ): Promise<{ gathered: Gathered<TextSequence>; seconds: Notes["seconds"] }> {
   const { engine, environment, reward, seed, tasksPerStep, tokenizer, minimumCoverage } = setting;
+  const { retry } = method;
   const record = engine.outputs.includes("entropy") ? ["entropy"] : [];
   const seconds = { sampling: 0, scoring: 0 };
-  const gathered = await gather<TextSequence, TextTask>(curriculum, tasksPerStep, { seed, step: at.step }, async (tasks, firstTask) => {
+  let asked = 0;
+  const ask = async (tasks: readonly TextTask[]): Promise<Answers<TextSequence>> => {
     const began = performance.now();
     const rollouts = await rollOut(engine, environment, tasks, {
       groupSize: method.groupSize,
       seed,
       step: at.step,
-      firstTask,
+      firstTask: asked,
       sampling: { ...method.sampling, record },
       ...(tokenizer && { tokenizer }),
       ...(signal && { signal }),
     });
+    asked += tasks.length;
     const drawn = performance.now();
     const { scores } = await graded(reward, rollouts, at, minimumCoverage, signal);
     seconds.sampling += (drawn - began) / 1000;
     seconds.scoring += (performance.now() - drawn) / 1000;
     return { rollouts, scores };
-  });
+  };
+  const gathered = await gather<TextSequence, TextTask>(curriculum, tasksPerStep, { seed, step: at.step }, (tasks, firstTask) =>
+    retry === null ? ask(tasks) : withRetry(tasks, retry, { environment, seed, step: at.step, firstTask }, ask),
+  );
   return { gathered, seconds };
 }
 
@@ -200,15 +209,16 @@ async function graded(
   }
 }
 
-/** Credit, correction and minibatches: a step's updates, each one term. */
-async function learn(
+/** Credit, correction and minibatches: a step's updates, each one term. The same for every policy family. */
+export async function learn<X>(
   method: RolloutMethod,
-  engine: Engine,
-  table: Scored,
+  engine: Engine<X>,
+  table: Scored<X>,
   at: At,
-  seed: number,
-): Promise<Pick<Work<TextSequence, Notes>, "updates"> & { readonly examples: Examples | null } & Pick<Notes, "signal" | "corrected">> {
-  let examples = table.rollouts.length === 0 ? null : method.credit(table, { rng: stream(seed, "credit", at.step) });
+  { seed, budget }: Pick<PhaseSetting, "seed" | "budget">,
+): Promise<Pick<Work<X, Notes>, "updates"> & { readonly examples: Examples<X> | null } & Pick<Notes, "signal" | "corrected">> {
+  const context = { rng: stream(seed, "credit", at.step), at, progress: progress(budget, at) };
+  let examples = table.rollouts.length === 0 ? null : method.credit(table, context);
   if (examples === null || examples.rows.length === 0) return { updates: [], examples: null, signal: false, corrected: null };
   const signal = examples.token["advantage"]?.some((a) => a !== 0) ?? true;
   const { correction } = method;
@@ -219,7 +229,7 @@ async function learn(
     examples = withCorrection(examples, correction);
   }
   const parts = Math.min(method.minibatches, examples.sets?.weight.length ?? examples.rows.length);
-  const updates: Term[][] = [];
+  const updates: Term<X>[][] = [];
   for (let epoch = 0; epoch < method.epochs; epoch++) {
     // Whole batches keep the order of their rollouts.
     const cut = parts === 1 ? [examples] : minibatches(examples, parts, stream(seed, "minibatches", at.step, epoch));

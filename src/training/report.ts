@@ -52,6 +52,8 @@ export interface TrainReport {
   readonly gap: { readonly mean: number; readonly maximum: number } | null;
   /** Share of tokens whose importance weight the correction cut; null without a correction. */
   readonly corrected: number | null;
+  /** Share of the groups that were asked again in another context; null where the method never does. */
+  readonly again: number | null;
   /** The objective's own metrics, mean over the step's updates. */
   readonly metrics: Readonly<Record<string, number>>;
   readonly seconds: { readonly sampling: number; readonly scoring: number; readonly preparing: number; readonly updating: number };
@@ -231,6 +233,7 @@ export function metricsOf(report: TrainReport): Record<string, number | null> {
     "gap/maximum": report.gap?.maximum ?? null,
   });
   if (report.corrected !== null) out["gap/corrected"] = report.corrected;
+  if (report.again !== null) out["groups/again"] = report.again;
   for (const [name, part] of Object.entries(r.parts)) {
     out[`part/${name}/mean`] = part.mean;
     out[`part/${name}/deviation`] = part.deviation;

@@ -147,7 +147,7 @@ function prepared(options: TrainOptions) {
   const tokenizer = options.tokenizer ?? engine.policy?.tokenizer;
   const reward =
     options.reward ?? (environment.check === undefined && method.data === "demonstrations" ? null : fromEnvironment(environment));
-  const curriculum = options.curriculum ?? uniform(environment);
+  const curriculum = curriculumOf(options);
   const budget = budgetOf(options);
   const warmUpMethod = warmUp?.method ?? supervised({ learningRate: { peak: 4e-3, up: 20, floor: 0.1, shape: "linear" } });
   const reference = method.data === "rollouts" && needsReference(method) ? referenceOf(engine, options.reference) : null;
@@ -226,6 +226,16 @@ const exampleTasks = (environment: TextEnvironment): readonly string[] =>
     return JSON.stringify([prompt, reference]).slice(0, 200);
   });
 
+function curriculumOf({ curriculum, method, environment }: TrainOptions): Curriculum {
+  const own = method.data === "rollouts" ? method.curriculum : null;
+  if (own === null) return curriculum ?? uniform(environment);
+  if (curriculum === undefined) return own.of(environment);
+  throw new GuerdonError(
+    "usage",
+    `The method "${method.name}" picks the tasks itself, and the curriculum "${curriculum.name}" was given too. To use that one, pass { ...method, curriculum: null }.`,
+  );
+}
+
 function referenceOf(engine: TextEngine, choice: ReferenceChoice = "start"): FrozenReference {
   if (choice === "start") return frozenReference(engine);
   if (choice === "base") return baseReference(engine);
@@ -303,6 +313,7 @@ function assemble(step: StepReport<Notes>, evaluation: Evaluation | null, watch:
     clip: low === undefined || high === undefined ? null : { region: low + high, low, high },
     gap,
     corrected: notes.corrected,
+    again: notes.again,
     metrics,
     seconds: { ...notes.seconds, preparing: step.seconds.prepare, updating: step.seconds.update },
     evaluation,

@@ -97,7 +97,7 @@ test("dynamic sampling goes on until there are enough groups with a signal, and 
   const gathered = await gather(dynamicSampling(uniform(environment), { rounds: 10 }), 4, moment, attempt);
   expect(gathered.rounds).toBe(3);
   expect(firsts).toEqual([0, 4, 8]);
-  expect(gathered.groups).toEqual({ attempted: 12, effective: 4 });
+  expect(gathered.groups).toEqual({ attempted: 12, effective: 4, again: 0 });
   expect([...new Set(gathered.rollouts.map(({ group }) => group))]).toEqual(["0:2", "0:5", "0:8", "0:11"]);
   expect(gathered.scores.map(({ value }) => value)).toEqual([1, 0, 1, 0, 1, 0, 1, 0]);
   expect(gathered.discarded.rollouts).toHaveLength(16);
@@ -112,10 +112,10 @@ test("the rounds are a cap, and groups beyond the need are thrown away too", asy
   expect(none).toMatchObject({ rollouts: [], rounds: 2, groups: { attempted: 6, effective: 0 } });
   const late = attemptOf((group) => (group > 2 ? [1, 0] : [1, 1]));
   const enough = await gather(dynamicSampling(uniform(environment), { rounds: 5 }), 3, moment, late.attempt);
-  expect(enough.groups).toEqual({ attempted: 6, effective: 3 });
+  expect(enough.groups).toEqual({ attempted: 6, effective: 3, again: 0 });
   const all = attemptOf((group) => (group === 0 ? [1, 1] : [1, 0]));
   const surplus = await gather(dynamicSampling(uniform(environment), { rounds: 5 }), 3, moment, all.attempt);
-  expect(surplus.groups).toEqual({ attempted: 6, effective: 5 });
+  expect(surplus.groups).toEqual({ attempted: 6, effective: 5, again: 0 });
   expect([...new Set(surplus.rollouts.map(({ group }) => group))]).toEqual(["0:1", "0:2", "0:3"]);
   expect(() => dynamicSampling(uniform(environment), { rounds: 0 })).toThrow(/rounds must be/);
   expect(dynamicSampling(uniform(listed), { rounds: 2 }).state).toBeDefined();

@@ -3,6 +3,7 @@ import type { Scored } from "../../src/credit/index.ts";
 import { gradientOf } from "../../src/objectives/index.ts";
 import type { Rollout } from "../../src/rollouts/rollout.ts";
 import { stream } from "../../src/statistics/stream.ts";
+import { start } from "../../src/training/schedule.ts";
 import {
   describeMethod,
   drGrpo,
@@ -31,7 +32,7 @@ function table(rewards: readonly number[], lengths = rewards.map(() => 2)): Scor
   return { rollouts, reward: Float64Array.from(rewards), parts: {}, keys: { group, task: group }, token: {} };
 }
 
-const context = { rng: stream(1, "credit") };
+const context = { rng: stream(1, "credit"), at: start, progress: 0 };
 /** The advantage of each answer's first token. */
 const advantages = (method: RolloutMethod, t: Scored): number[] => {
   const examples = method.credit(t, context)!;

@@ -2,7 +2,7 @@ export type { Finite, Outcome } from "./finite.ts";
 export { drawOutcome, finiteTasks, outcomesOf } from "./finite.ts";
 export { bandit, chain, grid, lock, prefixTree, stepActions, stepTask } from "./processes.ts";
 export type { SoftOptimum } from "./optimum.ts";
-export { divergence, geometricMean, optimalValue, regret, regularisedValue, softOptimum, tilt } from "./optimum.ts";
+export { divergence, geometricMean, optimalValue, regret, regularisedValue, softOptimum, tilt, tiltTo } from "./optimum.ts";
 export type { Preferences, RegularisedGame } from "./games.ts";
 export {
   bradleyTerryPreferences,
@@ -14,3 +14,7 @@ export {
   regularisedGap,
   winRates,
 } from "./games.ts";
+export { workActions, workCounter } from "./work-counter.ts";
+export type { WorkCounter, WorkCounterOptions } from "./work-counter.ts";
+export type { Exercise } from "./exercises.ts";
+export { exercise, logitPool, prefixLock } from "./exercises.ts";

@@ -1,0 +1,101 @@
+import type { StateSequence } from "../../policies/policy.ts";
+import { below, normal } from "../../statistics/stream.ts";
+import type { Rng } from "../../statistics/stream.ts";
+import { GuerdonError } from "../../error.ts";
+import type { Split, Task } from "../environment.ts";
+import { finiteTasks } from "./finite.ts";
+import type { Finite } from "./finite.ts";
+import { bandit, lock } from "./processes.ts";
+
+/** A finite process with something to be good at: what `practise` (training/) trains a softmax policy on. */
+export interface Exercise {
+  readonly name: string;
+  readonly process: Finite;
+  readonly maxActions: number;
+  draw(split: Split, rng: Rng): Task<number>;
+  tasks(split: Split): readonly Task<number>[];
+  score(walk: StateSequence, task: Task<number>, rng: Rng): number;
+  hint?(task: Task<number>, share: number, rng: Rng): Task<number>;
+}
+
+/**
+ * A process with a score for each walk.
+ *
+ * @param score what a walk is worth; `rng` is for rewards that are drawn
+ * @param tasks default: all of the process
+ */
+export function exercise(process: Finite, score: Exercise["score"], tasks: readonly Task<number>[] = finiteTasks(process)): Exercise {
+  return {
+    name: process.name,
+    process,
+    maxActions: process.horizon,
+    draw: (_, rng) => tasks[below(rng, tasks.length)]!,
+    tasks: () => tasks,
+    score,
+  };
+}
+
+/**
+ * A lock whose code gives itself away in part: a walk is worth 1 when all its symbols are right, else 0. A hint is the beginning of the
+ * code: the hinted task starts behind it, so no action of a walk is ever a part of a hint.
+ *
+ * @param o.rng draws the codes
+ */
+export function prefixLock(o: {
+  readonly tasks: number;
+  readonly length: number;
+  readonly symbols: number;
+  readonly rng: Rng;
+}): Exercise & { readonly codes: readonly Int32Array[]; readonly hint: NonNullable<Exercise["hint"]> } {
+  const { tasks, length, symbols, rng } = o;
+  const plain = lock({ tasks, length, symbols });
+  const codes = Array.from({ length: tasks }, () => Int32Array.from({ length }, () => below(rng, symbols)));
+  // The prompt of a task is the state it starts in: its first position, or the first one that the hint leaves open.
+  const process: Finite = { ...plain, name: "prefix lock", tasks: plain.states, start: (state) => state };
+  const all = Array.from({ length: tasks }, (_, task): Task<number> => ({ id: String(task), prompt: task * length }));
+  const right = ({ states, actions }: StateSequence): boolean =>
+    actions.every((symbol, j) => symbol === codes[Math.floor(states[j]! / length)]![states[j]! % length]);
+  return {
+    ...exercise(process, (walk) => (right(walk) ? 1 : 0), all),
+    codes,
+    hint(task, share) {
+      const given = Math.min(length - 1, Math.round(share * length));
+      return { ...task, id: `${task.id} hint ${given}`, prompt: Math.floor(task.prompt / length) * length + given };
+    },
+  };
+}
+
+/**
+ * Prompts that share what they need: prompt i has a vector f_i (not negative, length 1) and a difficulty d_i, and the policy answers it
+ * right with probability sigmoid(weights . f_i - d_i), so what is learnt on one prompt helps with others. `features` and `base` are the
+ * options of the softmax policy; action 1 is the right answer.
+ *
+ * @param o.easiest difficulties are uniform between this and `hardest`
+ * @param o.rng draws vectors and difficulties
+ */
+export function logitPool(o: {
+  readonly tasks: number;
+  readonly dimension: number;
+  readonly easiest: number;
+  readonly hardest: number;
+  readonly rng: Rng;
+}): Exercise & {
+  readonly features: (state: number, action: number) => ArrayLike<number>;
+  readonly base: (state: number, action: number) => number;
+} {
+  const { tasks, dimension, easiest, hardest, rng } = o;
+  if (!(Number.isInteger(dimension) && dimension >= 1))
+    throw new GuerdonError("usage", `logitPool: dimension must be a whole number of at least 1, not ${dimension}.`);
+  const vectors = Array.from({ length: tasks }, () => {
+    const vector = Float64Array.from({ length: dimension }, () => Math.abs(normal(rng)));
+    const size = Math.hypot(...vector);
+    return vector.map((x) => x / size);
+  });
+  const difficulties = vectors.map(() => easiest + (hardest - easiest) * rng());
+  const wrong = new Float64Array(dimension);
+  return {
+    ...exercise({ ...bandit({ tasks, actions: 2 }), name: "logit pool" }, ({ actions }) => actions[0]!),
+    features: (state, action) => (action === 1 ? vectors[state]! : wrong),
+    base: (state, action) => (action === 1 ? -difficulties[state]! : 0),
+  };
+}

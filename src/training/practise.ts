@@ -1,0 +1,107 @@
+import type { Curriculum, Tasks } from "../curricula/index.ts";
+import { dynamicSampling, gather, uniform } from "../curricula/index.ts";
+import type { Engine, UpdateOptions } from "../engines/engine.ts";
+import type { Split, Task } from "../environments/environment.ts";
+import { GuerdonError } from "../error.ts";
+import { scored } from "../rewards/index.ts";
+import { rollOut, withRetry } from "../rollouts/index.ts";
+import type { Answers, Hinting, Rollout } from "../rollouts/index.ts";
+import { stream } from "../statistics/stream.ts";
+import type { Rng } from "../statistics/stream.ts";
+import { needsReference, type RolloutMethod } from "./methods.ts";
+import { learn } from "./phases.ts";
+import { schedule, start, valueAt } from "./schedule.ts";
+import { step, type StepResult } from "./step.ts";
+
+/** What a policy of any family can practise on: tasks, and a number for what it did. */
+export interface PracticeEnvironment<X, T extends Task> extends Tasks<T>, Hinting<T> {
+  readonly maxActions: number;
+  tasks(split: Split): readonly T[];
+  /** What an answer is worth. `rng` is for rewards that are drawn. */
+  score(row: X, task: T, rng: Rng): number;
+}
+
+export interface PractiseOptions<X, T extends Task> {
+  readonly engine: Engine<X>;
+  readonly environment: PracticeEnvironment<X, T>;
+  readonly method: RolloutMethod;
+  readonly steps: number;
+  readonly seed: number;
+  /** Default: all of the environment's training tasks. */
+  readonly tasksPerStep?: number;
+  /** Default: the method's own, or uniform over training tasks. */
+  readonly curriculum?: Curriculum<T>;
+  /** Default: the method's optimizer. */
+  readonly optimizer?: Partial<Omit<UpdateOptions, "learningRate">>;
+}
+
+/** What one step of practice did. */
+export interface Practised<X> {
+  /** Steps taken, from 1. */
+  readonly index: number;
+  /** Answers that were drawn, learnt from or not: what the step cost. */
+  readonly drawn: number;
+  /** Rows that the step's updates saw. */
+  readonly trained: number;
+  /** The answers that it learnt from. */
+  readonly rollouts: readonly Rollout<X>[];
+  readonly reward: readonly number[];
+  /** Share of the tasks that were asked again. */
+  readonly again: number;
+  /** One result an update. */
+  readonly updates: readonly StepResult[];
+}
+
+/**
+ * Trains a policy of any family with a rollout method: the same curriculum, rollouts, retries, credit, objective and step as `train`,
+ * without what belongs to text and to long runs (reward models, evaluation, folders, reports). It is what the papers' small claims run.
+ *
+ * @throws GuerdonError "unsupported" for a method that reads a reference policy or values; otherwise as `step`
+ */
+export async function* practise<X, T extends Task>(options: PractiseOptions<X, T>): AsyncGenerator<Practised<X>, void> {
+  const { engine, environment, method, steps, seed } = options;
+  if (needsReference(method) || method.creditNeeds.length > 0)
+    throw new GuerdonError("unsupported", `practise() keeps no reference policy and no critic, and the method "${method.name}" reads one.`);
+  const { tasksPerStep = environment.tasks("train").length } = options;
+  const inner = options.curriculum ?? method.curriculum?.of(environment) ?? uniform(environment);
+  const curriculum = method.dynamicSampling === null || inner.rounds !== undefined ? inner : dynamicSampling(inner, method.dynamicSampling);
+  const budget = { steps };
+  const rate = schedule(method.learningRate, budget);
+  const record = engine.outputs.includes("entropy") ? ["entropy"] : [];
+  const smallestGroup = Math.min(2, method.groupSize);
+
+  for (let index = 0; index < steps; index++) {
+    const at = { ...start, step: index, inPhase: index };
+    const luck = stream(seed, "score", index);
+    let asked = 0;
+    const ask = async (tasks: readonly T[]): Promise<Answers<X>> => {
+      const rollouts = await rollOut(engine, environment as { readonly maxActions: number }, tasks, {
+        groupSize: method.groupSize,
+        seed,
+        step: index,
+        firstTask: asked,
+        sampling: { ...method.sampling, record },
+      });
+      asked += tasks.length;
+      return { rollouts, scores: rollouts.map(({ row, task }) => ({ value: environment.score(row, task as T, luck) })) };
+    };
+    const gathered = await gather<X, T>(curriculum, tasksPerStep, { seed, step: index }, (tasks, firstTask) =>
+      method.retry === null ? ask(tasks) : withRetry(tasks, method.retry, { environment, seed, step: index, firstTask }, ask),
+    );
+    curriculum.observe?.(scored(gathered.first.rollouts, gathered.first.scores, { smallestGroup }).table);
+    const { table } = scored(gathered.rollouts, gathered.scores, { smallestGroup });
+    const learnt = await learn(method, engine, table, at, { seed, budget });
+    const updates: StepResult[] = [];
+    for (const terms of learnt.updates)
+      updates.push(await step(engine, terms, { ...method.optimizer, ...options.optimizer, learningRate: valueAt(rate, at) }));
+    yield {
+      index: index + 1,
+      drawn: gathered.rollouts.length + gathered.discarded.rollouts.length,
+      trained: learnt.updates.flat().reduce((sum, { examples }) => sum + examples.rows.length, 0),
+      rollouts: table.rollouts,
+      reward: [...table.reward],
+      again: gathered.groups.again / gathered.groups.attempted,
+      updates,
+    };
+  }
+}
