@@ -16,6 +16,8 @@ export interface SoftmaxOptions {
   readonly project?: (weights: Float64Array) => void;
   /** Adds the output "value": a second table with one number a state. */
   readonly values?: boolean;
+  /** Adds the output "score": a table with one number a state and action, a reward model. */
+  readonly scores?: boolean;
 }
 
 /** A softmax policy over a finite process, with what only a finite policy can say. */
@@ -33,7 +35,7 @@ export interface SoftmaxPolicy extends HostPolicy<StateSequence> {
  * policies are all this one thing. Cost: a state's softmax is computed once a call.
  */
 export function softmaxPolicy(process: Finite, options: SoftmaxOptions = {}): SoftmaxPolicy {
-  const { base, features, gain = 1, project, values = false } = options;
+  const { base, features, gain = 1, project, values = false, scores = false } = options;
   const S = process.states;
   const A = process.actions;
   const phi = features ? tabulate(process, features) : null;
@@ -85,8 +87,15 @@ export function softmaxPolicy(process: Finite, options: SoftmaxOptions = {}): So
     }
   }
 
+  /** One output of an action in a state. */
+  function outputAt(parameters: HostParameters, name: string, state: number, action: number): number {
+    if (name === "value") return parameters["values"]![state]!;
+    if (name === "score") return parameters["scores"]![state * A + action]!;
+    visit(parameters["weights"]!, state);
+    return name === "entropy" ? entropies[state]! : table[state * A + action]!;
+  }
+
   function outputsOf(parameters: HostParameters, rows: readonly StateSequence[], names: readonly string[]): Outputs {
-    const weights = parameters["weights"]!;
     call++;
     for (const row of rows) check(process, row);
     return Object.fromEntries(
@@ -94,14 +103,7 @@ export function softmaxPolicy(process: Finite, options: SoftmaxOptions = {}): So
         name,
         rows.map(({ states, actions }) => {
           const out = new Float32Array(actions.length);
-          for (let j = 0; j < out.length; j++) {
-            const state = states[j]!;
-            if (name === "value") out[j] = parameters["values"]![state]!;
-            else {
-              visit(weights, state);
-              out[j] = name === "entropy" ? entropies[state]! : table[state * A + actions[j]!]!;
-            }
-          }
+          for (let j = 0; j < out.length; j++) out[j] = outputAt(parameters, name, states[j]!, actions[j]!);
           return out;
         }),
       ]),
@@ -126,7 +128,7 @@ export function softmaxPolicy(process: Finite, options: SoftmaxOptions = {}): So
       states.push(state);
       actions.push(action);
       logProbs.push(logProb);
-      for (const name in recorded) recorded[name]!.push(name === "value" ? parameters["values"]![state]! : entropies[state]!);
+      for (const name in recorded) recorded[name]!.push(outputAt(parameters, name, state, action));
       state = process.next(state, action, rng);
     }
     return {
@@ -140,24 +142,26 @@ export function softmaxPolicy(process: Finite, options: SoftmaxOptions = {}): So
   return {
     family: "softmax",
     process,
-    outputs: values ? ["logProbs", "entropy", "value"] : ["logProbs", "entropy"],
-    config: { family: "softmax", process: process.name, states: S, actions: A, weights: K, gain, values },
+    outputs: ["logProbs", "entropy", ...(values ? ["value"] : []), ...(scores ? ["score"] : [])],
+    config: { family: "softmax", process: process.name, states: S, actions: A, weights: K, gain, values, scores },
     init: () => ({
       weights: { shape: [K], data: new Float32Array(K) },
       ...(values ? { values: { shape: [S], data: new Float32Array(S) } } : {}),
+      ...(scores ? { scores: { shape: [S * A], data: new Float32Array(S * A) } } : {}),
     }),
     actions: (row) => row.actions.length,
     forward: outputsOf,
     backward(parameters, rows, gradients, into) {
       const outputs = outputsOf(parameters, rows, Object.keys(gradients));
       const weights = parameters["weights"]!;
-      const { logProbs, entropy, value } = gradients;
+      const { logProbs, entropy, value, score } = gradients;
       // By state first: many actions are taken in few states, and the step from logits to weights is the dearer one.
       const dLogits = new Map<number, Float64Array>();
       rows.forEach(({ states, actions }, i) => {
         for (let j = 0; j < actions.length; j++) {
           const state = states[j]!;
           if (value) into["values"]![state]! += value[i]![j]!;
+          if (score) into["scores"]![state * A + actions[j]!]! += score[i]![j]!;
           if (!logProbs && !entropy) continue;
           visit(weights, state);
           let d = dLogits.get(state);

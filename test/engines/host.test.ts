@@ -34,10 +34,12 @@ for (const kind of ["table", "features"] as const) {
         base: (s, a) => base[s * A + a]!,
         gain,
         values: true,
+        scores: true,
         ...(kind === "features" ? { features: (s, a) => phi.subarray((s * A + a) * K, (s * A + a + 1) * K) } : {}),
       });
       engine.weights.forEach((_, i) => (engine.weights[i] = 0.3 * normal(stream(2, i))));
-      engine.parameters["values"]!.forEach((_, i) => (engine.parameters["values"]![i] = normal(stream(3, i))));
+      for (const name of ["values", "scores"])
+        engine.parameters[name]!.forEach((_, i) => (engine.parameters[name]![i] = normal(stream(3, i))));
       const subject: Subject<StateSequence> = {
         engine,
         weights: async () =>
@@ -72,6 +74,7 @@ for (const kind of ["table", "features"] as const) {
               logProbs: () => matmul(at.cells, log.reshape([S * A, 1])).reshape(shape),
               entropy: () => matmul(at.states, exp(log).mul(log).sum(1).neg().reshape([S, 1])).reshape(shape),
               value: () => matmul(at.states, parameters["values"]!.reshape([S, 1])).reshape(shape),
+              score: () => matmul(at.cells, parameters["scores"]!.reshape([S * A, 1])).reshape(shape),
             };
             return Object.fromEntries(names.map((name) => [name, outputs[name as keyof typeof outputs]()]));
           },

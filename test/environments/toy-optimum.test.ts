@@ -11,6 +11,7 @@ import {
   regularisedValue,
   softOptimum,
   tilt,
+  tiltTo,
 } from "../../src/environments/toy/index.ts";
 import { softmaxEngine } from "../../src/engines/index.ts";
 import { normal, stream } from "../../src/statistics/stream.ts";
@@ -32,6 +33,18 @@ describe("the best policy near a reference", () => {
     expect(regret(best, reference, reward, 0.5)).toBeCloseTo(0, 12);
     expect(regret(reference, reference, reward, 0.5)).toBeCloseTo(1.504669 - 1.1, 6);
     expect(regret([0.2, 0.78, 0.02], reference, reward, 0.5)).toBeGreaterThan(0);
+  });
+
+  test("at a given distance, which does not depend on the score's unit or zero", () => {
+    const there = tiltTo(reference, reward, 0.4);
+    expect(divergence(there, reference)).toBeCloseTo(0.4, 12);
+    near(tiltTo(reference, [1003, 2003, 3], 0.4), [...there], 9);
+    // The distance that a known temperature gives leads back to it.
+    near(tiltTo(reference, reward, divergence(tilt(reference, reward, 0.5), reference)), [0.18223, 0.807905, 0.009865]);
+    expect(divergence(tiltTo(reference, reward, 1.2), reference)).toBeCloseTo(1.2, 9);
+    // All mass on the best answer is -log 0.3 = 1.204 nats away.
+    expect(() => tiltTo(reference, reward, 1.21)).toThrow(/between 0 and 1.2039/);
+    expect(() => tiltTo(reference, [1, 1, 1], 0.1)).toThrow(/0.1 nats/);
   });
 
   test("does not overflow for a small temperature", () => {

@@ -9,6 +9,8 @@ import {
   outcomesOf,
   stepActions,
   stepTask,
+  workActions,
+  workCounter,
 } from "../../src/environments/toy/index.ts";
 import type { Finite } from "../../src/environments/toy/index.ts";
 import { stream } from "../../src/statistics/stream.ts";
@@ -110,6 +112,35 @@ describe("finite processes", () => {
       next: (_s, _a, draw) => (draw() < 0.5 ? 0 : -1),
     };
     expect(() => outcomesOf(coin, 0, 0)).toThrow(/"coin".*outcomes/);
+  });
+
+  it("workCounter: work counts with some probability, repeating does nothing, a judge likes repeating", () => {
+    const options = {
+      success: [0.05, 0.2, 0.6, 0.95],
+      progress: 0.8,
+      horizon: 15,
+      quality: { work: [0.65, 0.1], repeat: [0.9, 0.05] },
+    } as const;
+    const process = workCounter(options);
+    const { work, repeat, stop } = workActions;
+    expect(process).toMatchObject({ tasks: 1, states: 4, actions: 3, horizon: 15 });
+    expect(outcomesOf(process, 1, work)).toEqual([
+      [2, 0.8],
+      [1, 1 - 0.8],
+    ]);
+    expect([outcomesOf(process, 3, work), outcomesOf(process, 1, repeat), outcomesOf(process, 2, stop)]).toEqual([
+      [[3, 1]],
+      [[1, 1]],
+      [[-1, 1]],
+    ]);
+    const walked = (states: number[], actions: number[]) => ({ states: Int32Array.from(states), actions: Int32Array.from(actions) });
+    expect(process.success(walked([0, 1, 2], [work, work, stop]))).toBe(0.6);
+    expect(process.success(walked([0, 1], [work, work]))).toBe(0);
+    const many = Array.from({ length: 3000 }, (_, i) => process.judged(walked([0, 1, 1], [work, repeat, stop]), stream(4, i)));
+    expect(many.every((q) => q.length === 2)).toBe(true);
+    [0.65, 0.9].forEach((mean, k) => expect(many.reduce((sum, q) => sum + q[k]!, 0) / 3000).toBeCloseTo(mean, 2));
+    expect(() => workCounter({ ...options, progress: 1.2 })).toThrow(/1.2 is not a probability/);
+    expect(() => workCounter({ ...options, horizon: 0 })).toThrow(/horizon/);
   });
 
   it("refuses sizes that make no process", () => {

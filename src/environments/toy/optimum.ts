@@ -21,6 +21,37 @@ export function tilt(base: ArrayLike<number>, score: ArrayLike<number>, temperat
   return logits.map((l) => Math.exp(l - total));
 }
 
+/**
+ * The tilted distribution at a given distance from `base`, for comparing scores at equal distance: base * exp(score / temperature) / Z with
+ * KL(result || base) = nats. What only shifts or stretches the score changes nothing.
+ *
+ * @param nats above 0, and below -log of the base's mass on the best score, which is the farthest that tilting gets
+ * @throws GuerdonError "usage" for a distance out of range or lengths that differ
+ */
+export function tiltTo(base: ArrayLike<number>, score: ArrayLike<number>, nats: number): Float64Array {
+  sameLength(base, score);
+  let best = -Infinity;
+  let least = Infinity;
+  let mass = 0;
+  for (let i = 0; i < score.length; i++) {
+    if (!(base[i]! > 0)) continue;
+    least = Math.min(least, score[i]!);
+    if (score[i]! > best) mass = 0;
+    best = Math.max(best, score[i]!);
+    if (score[i] === best) mass += base[i]!;
+  }
+  if (!(nats > 0 && nats < -Math.log(mass)))
+    throw new GuerdonError("usage", `No tilt is ${nats} nats away: between 0 and ${-Math.log(mass)} can be reached with these scores.`);
+  // The distance falls as the temperature rises; in units of the scores' range both ends are far beyond any distance that can be told apart.
+  let [cold, hot] = [Math.log((best - least) * 1e-9), Math.log((best - least) * 1e9)];
+  for (let i = 0; i < 100; i++) {
+    const middle = (cold + hot) / 2;
+    if (divergence(tilt(base, score, Math.exp(middle)), base) > nats) cold = middle;
+    else hot = middle;
+  }
+  return tilt(base, score, Math.exp(hot));
+}
+
 /** The geometric mean a^(1 - weight) * b^weight, normalised. Weight 0 is `a`, weight 1 is `b`. */
 export function geometricMean(a: ArrayLike<number>, b: ArrayLike<number>, weight: number): Float64Array {
   sameLength(a, b);
