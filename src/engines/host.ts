@@ -3,7 +3,7 @@ import type { HostParameters, HostPolicy } from "../policies/host-policy.ts";
 import type { HostTensor, Snapshot } from "../statistics/snapshot.ts";
 import { checkGradients, checkNames, checkUpdate, nonFiniteGradient, nothingToUpdate, pendingGradient } from "./checks.ts";
 import type { Engine, SampleOptions, SampleRequest, UpdateOptions } from "./engine.ts";
-import { frozenId, toRollouts } from "./rollouts.ts";
+import { frozenCopy, toRollouts, type Sampler } from "./rollouts.ts";
 import { countersOf, engineSnapshot } from "./snapshots.ts";
 
 export interface HostEngine<X> extends Engine<X> {
@@ -55,7 +55,7 @@ export function hostEngine<X>(options: HostEngineOptions<X>): HostEngine<X> {
     pending = false;
   };
   /** Forward and sample with these parameters; `as` is what rollouts are marked with. */
-  const reader = (of: HostParameters, who: string, as: () => Pick<Engine<X>, "id" | "weightsVersion">) => ({
+  const reader = (of: HostParameters, who: string, as: () => Sampler) => ({
     outputs: policy.outputs,
     async forward(rows: readonly X[], wanted: readonly string[] = ["logProbs"]) {
       checkNames(policy.outputs, wanted, who);
@@ -115,7 +115,7 @@ export function hostEngine<X>(options: HostEngineOptions<X>): HostEngine<X> {
 
     async freeze() {
       const copy = Object.fromEntries(names.map((name) => [name, parameters[name]!.slice()]));
-      const as = { id: frozenId(engine), weightsVersion };
+      const as = frozenCopy(engine);
       return reader(copy, "This reader", () => as);
     },
 

@@ -6,5 +6,6 @@ export type { LocalEngine, LocalOptions } from "./local.ts";
 export { localReader } from "./readers.ts";
 export type { LocalReader } from "./readers.ts";
 export type { LocalPlace } from "./programs.ts";
+export { geometricMixture } from "./mixture.ts";
 export { softmaxEngine } from "./softmax.ts";
 export type { Acting, Exact, SoftmaxEngine, StepReward } from "./softmax.ts";

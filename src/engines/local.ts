@@ -8,7 +8,7 @@ import { disposeAll, programs, retainAll, startDevice } from "./programs.ts";
 import type { LocalPlace, Moments, Programs, Tensors, Weights } from "./programs.ts";
 import { oneAtATime, readerOf } from "./readers.ts";
 import type { LocalReader } from "./readers.ts";
-import { toRollouts } from "./rollouts.ts";
+import { frozenCopy, toRollouts } from "./rollouts.ts";
 import { countersOf, engineSnapshot, fingerprint } from "./snapshots.ts";
 
 export interface LocalOptions<X> extends LocalPlace {
@@ -174,7 +174,7 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
       inTurn(async () => {
         alive();
         const kept: Weights = { trainable: retainAll(weights.trainable), frozen: retainAll(weights.frozen) };
-        return readerOf(policy.outputs, compiled.programs, kept, inTurn, compiled.use());
+        return readerOf(policy, frozenCopy(engine), compiled.programs, kept, inTurn, compiled.use());
       }),
 
     ...(underAdapter && {
@@ -182,7 +182,14 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
         inTurn(async () => {
           alive();
           const kept: Weights = { trainable: {}, frozen: retainAll(weights.frozen) };
-          return readerOf(policy.base!.outputs, underAdapter.programs, kept, inTurn, underAdapter.use());
+          return readerOf(
+            policy.base!,
+            { id: `${engine.id} base`, weightsVersion: 0 },
+            underAdapter.programs,
+            kept,
+            inTurn,
+            underAdapter.use(),
+          );
         }),
     }),
 

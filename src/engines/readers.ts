@@ -3,12 +3,14 @@ import { GuerdonError } from "../error.ts";
 import type { Policy } from "../policies/policy.ts";
 import type { HostTensor } from "../statistics/snapshot.ts";
 import { checkNames } from "./checks.ts";
-import type { Reader } from "./engine.ts";
+import type { Engine, Reader } from "./engine.ts";
 import { disposeAll, programs, startDevice } from "./programs.ts";
 import type { LocalPlace, Programs, Weights } from "./programs.ts";
+import { toRollouts, type Sampler } from "./rollouts.ts";
 
 /** A reader on this machine. */
 export interface LocalReader<X> extends Reader<X> {
+  sample: Engine<X>["sample"];
   /**
    * One vector a row, in the order given, where the policy has them: for a transformer the final hidden state at the row's last position.
    *
@@ -33,11 +35,12 @@ export function oneAtATime(): InTurn {
 /**
  * A reader of these weights, which become its own.
  *
- * @param outputs that the policy gives with them
+ * @param as what rollouts that it samples are marked with
  * @param release called once, when the reader is disposed
  */
 export function readerOf<X>(
-  outputs: readonly string[],
+  policy: Policy<X>,
+  as: Sampler,
   compiled: Programs<X>,
   weights: Weights,
   inTurn: InTurn,
@@ -47,6 +50,7 @@ export function readerOf<X>(
   const alive = (): void => {
     if (!open) throw new GuerdonError("usage", "This reader was disposed.");
   };
+  const { outputs } = policy;
   return {
     outputs,
     forward: (rows, names = ["logProbs"]) =>
@@ -54,6 +58,13 @@ export function readerOf<X>(
         alive();
         checkNames(outputs, names, "This reader");
         return compiled.forward(weights, rows, names);
+      }),
+    sample: (requests, o) =>
+      inTurn(async () => {
+        alive();
+        checkNames(outputs, o.record ?? [], "This reader");
+        const sampled = await policy.sample({ ...weights.frozen, ...weights.trainable }, requests, o);
+        return toRollouts(as, requests, sampled, o, (row) => policy.actions(row));
       }),
     features: (rows) =>
       inTurn(async () => {
@@ -70,6 +81,8 @@ export function readerOf<X>(
   };
 }
 
+let readers = 0;
+
 /**
  * A model that is read and never trained, for instance a reference policy from a checkpoint. It holds the parameters once, where an engine
  * also holds a gradient and moments:
@@ -83,5 +96,6 @@ export async function localReader<X>(
   await startDevice(place);
   const compiled = programs(model.policy, place);
   const frozen = Object.fromEntries(Object.entries(model.parameters).map(([name, tensor]) => [name, upload(tensor)]));
-  return readerOf(model.policy.outputs, compiled, { trainable: {}, frozen }, oneAtATime(), () => compiled.dispose());
+  const as = { id: `reader-${++readers}`, weightsVersion: 0 };
+  return readerOf(model.policy, as, compiled, { trainable: {}, frozen }, oneAtATime(), () => compiled.dispose());
 }

@@ -2,12 +2,18 @@ import { GuerdonError } from "../error.ts";
 import type { Rollout } from "../rollouts/rollout.ts";
 import type { Engine, Sampled, SampleOptions, SampleRequest } from "./engine.ts";
 
+/** Who drew a rollout, as rollouts say it. */
+export type Sampler = Pick<Engine, "id" | "weightsVersion">;
+
+/** A frozen copy of an engine: its rollouts are told apart from the engine's own. */
+export const frozenCopy = ({ id, weightsVersion }: Sampler): Sampler => ({ id: `${id}@${weightsVersion}`, weightsVersion });
+
 /**
  * Makes rollouts of what a policy returned: adds task, group, sampling settings and weights version. Actions that a request brought along
  * (`from`) were not drawn here: their mask and log-probability are 0.
  */
 export function toRollouts<X>(
-  engine: Pick<Engine<X>, "id" | "weightsVersion">,
+  engine: Sampler,
   requests: readonly SampleRequest<X>[],
   sampled: readonly Sampled<X>[],
   options: SampleOptions,

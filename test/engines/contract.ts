@@ -234,6 +234,27 @@ export function engineContract<X>(
         reader.dispose?.();
       }));
 
+    it("freezes a reader that answers tasks as the engine did then, and says that it was not the engine", () =>
+      using(async (subject) => {
+        const { engine, tasks } = subject;
+        if (tasks === null) return;
+        const ask = (from: Pick<Engine<X>, "sample">) =>
+          from.sample(
+            tasks.map((task, i) => ({ task, group: String(i), rng: stream(4, "frozen", i) })),
+            { maxActions: 3 },
+          );
+        const before = await ask(engine);
+        const reader = await engine.freeze();
+        await train(subject, 13);
+        const after = await ask({ sample: reader.sample!.bind(reader) });
+        expect(after.map(({ row, behaviourLogProbs }) => ({ row, behaviourLogProbs }))).toEqual(
+          before.map(({ row, behaviourLogProbs }) => ({ row, behaviourLogProbs })),
+        );
+        expect(after[0]!.sampling.engine).not.toBe(before[0]!.sampling.engine);
+        await expect(reader.sample!([], { maxActions: 1, record: ["x"] })).rejects.toThrow(/no output "x"/);
+        reader.dispose?.();
+      }));
+
     it("counts updates, and starts the optimizer afresh when asked", () =>
       using(async (subject) => {
         const { engine } = subject;

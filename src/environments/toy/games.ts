@@ -66,7 +66,7 @@ export const regularisedGap = ({ game, reference, tau }: RegularisedGame, policy
 export function regularisedEquilibrium(regularised: RegularisedGame): Float64Array {
   const { game, reference, tau } = regularised;
   const flat = Float64Array.from(reference, () => 1);
-  let policy = Float64Array.from(reference);
+  let policy: Float64Array = Float64Array.from(reference);
   for (let step = 0; step < 20_000; step++) {
     const answer = tilt(reference, winRates(game, policy), tau);
     policy = tilt(
