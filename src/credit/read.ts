@@ -47,3 +47,43 @@ export async function withLogProbs<X>(x: Scored<X>, name: string, reader: Reader
 export async function withLogProbs<X>(x: Examples<X> | Scored<X>, name: string, reader: Reader<X>): Promise<Examples<X> | Scored<X>> {
   return "rollouts" in x ? withOutput(x, name, reader, "logProbs") : withOutput(x, name, reader, "logProbs");
 }
+
+/**
+ * Adds the reader's log-probability of each whole row, the sum over its unmasked actions, as a row column: what pair and list losses
+ * "against" an "anchor" read.
+ */
+export async function withRowLogProbs<X>(examples: Examples<X>, name: string, reader: Reader<X>): Promise<Examples<X>> {
+  const { token, offsets, mask } = await withOutput(examples, name, reader, "logProbs");
+  const sums = examples.rows.map((_, i) => {
+    let sum = 0;
+    for (let cell = offsets[i]!; cell < offsets[i + 1]!; cell++) sum += mask[cell]! * token[name]![cell]!;
+    return sum;
+  });
+  return { ...examples, row: { ...examples.row, [name]: Float32Array.from(sums) } };
+}
+
+/** Adds the key "source": 0 for rollouts that this engine drew, 1 for those of anyone else (a reference policy). */
+export const withSource = <X>(table: Scored<X>, engine: { readonly id: string }): Scored<X> => ({
+  ...table,
+  keys: { ...table.keys, source: Int32Array.from(table.rollouts, ({ sampling }) => (sampling.engine === engine.id ? 0 : 1)) },
+});
+
+/**
+ * Credit of each action as a policy trained from preferences implies it: beta * (log policy - log reference). In a deterministic process it
+ * is the advantage of the action under the reward that the policy is optimal for (arXiv 2404.12358); only its sum over a row, the reward
+ * minus the first state's value, is tied to that reward. So add it up, never average it.
+ *
+ * @param beta the strength of the pull towards the reference that the policy was trained with
+ * @returns one array a row, one number an action, in units of reward
+ */
+export async function implicitCredit<X>(
+  rows: readonly X[],
+  policy: Reader<X>,
+  reference: Reader<X>,
+  beta: number,
+): Promise<Float64Array[]> {
+  if (rows.length === 0) return [];
+  const own = (await policy.forward(rows))["logProbs"]!;
+  const other = (await reference.forward(rows))["logProbs"]!;
+  return own.map((row, i) => Float64Array.from(row, (l, j) => beta * (l - other[i]![j]!)));
+}

@@ -2,10 +2,11 @@ import { GuerdonError } from "../error.ts";
 import { below, shuffled } from "../statistics/stream.ts";
 import type { Rng } from "../statistics/stream.ts";
 import { examples } from "./build.ts";
+import type { ExtraColumns } from "./build.ts";
 import { checkFinite, rowsByKey } from "./columns.ts";
 import type { Examples, Sets } from "./examples.ts";
 import { select } from "./reshape.ts";
-import type { Column, Scored } from "./scored.ts";
+import type { Column, Key, Scored } from "./scored.ts";
 
 /** Which answers of a group become pairs; equal scores never do. */
 export type PairRule =
@@ -18,16 +19,24 @@ export type PairRule =
   /** All pairs whose scores differ by at least `margin`. */
   | ({ readonly kind: "margin"; readonly margin: number } & AtMost)
   /** Answers that score at least `accepted` against those that do not. */
-  | ({ readonly kind: "accepted-rejected"; readonly accepted: number } & AtMost);
+  | ({ readonly kind: "accepted-rejected"; readonly accepted: number } & AtMost)
+  /** Pairs of two answers that differ in this key of the table, the better one first: for instance of the policy and of its reference. */
+  | ({ readonly kind: "across"; readonly key: string } & AtMost);
 
 /** All pairs of a group, or at most so many of them, drawn at random. */
 export type AtMost = { readonly perTask?: never } | { readonly perTask: number; readonly rng: Rng };
 
-/** `lengthPenalty`: taken off an answer's score for each action of the policy's own, before scores are compared. Default 0. */
-export type PairOptions = PairRule & { readonly lengthPenalty?: number };
+export type PairOptions = PairRule & {
+  /** Taken off an answer's score for each action of the policy's own, before scores are compared. Default 0. */
+  readonly lengthPenalty?: number;
+  /** Further columns, as `examples` takes them. */
+  readonly columns?: ExtraColumns;
+  /** "all": answers that no pair uses are rows too, for an objective on rows beside the one on pairs. Default "paired". */
+  readonly rows?: "paired" | "all";
+};
 
 /**
- * Pairs of answers of one group, the chosen one first; every answer that a pair uses is a row once. Token columns are those of
+ * Pairs of answers of one group, the chosen one first; every answer that a pair uses is a row once. Token and row columns are those of
  * `examples`. Member column: "score". Set columns: "margin" (the difference of the scores) and "label" (1).
  *
  * @returns null when no group has a pair, because the scores in each do not differ (enough)
@@ -35,9 +44,14 @@ export type PairOptions = PairRule & { readonly lengthPenalty?: number };
  */
 export function pairs<X>(table: Scored<X>, options: PairOptions): Examples<X> | null {
   const score = penalised(table, options.lengthPenalty ?? 0);
-  const found = [...rowsByKey(table.keys.group).values()].flatMap((rows) => pairsOf(rows, score, options));
+  const key = options.kind === "across" ? table.keys[options.key] : undefined;
+  if (options.kind === "across" && key === undefined)
+    throw new GuerdonError("input", `the table has no key ${options.key}; it has ${Object.keys(table.keys).join(", ")}`);
+  const found = [...rowsByKey(table.keys.group).values()].flatMap((rows) => pairsOf(rows, score, options, key));
   const margin = Float32Array.from(found, ([chosen, rejected]) => score[chosen]! - score[rejected]!);
-  return withSets(table, found, 2, (members) => ({
+  const from = examples(table, options.columns);
+  const used = options.rows === "all" ? [...table.rollouts.keys()] : null;
+  return withSets(from, found, 2, used, (members) => ({
     member: { score: Float32Array.from(members, (i) => score[i]!) },
     set: { label: new Float32Array(found.length).fill(1), margin },
   }));
@@ -62,7 +76,7 @@ export function lists<X>(table: Scored<X>, options: ListOptions = {}): Examples<
   const score = penalised(table, 0);
   const found = [...rowsByKey(table.keys.group).values()].filter((rows) => rows.length >= 2).map((rows) => byScore(rows, score));
   const size = Math.max(0, ...found.map((rows) => rows.length));
-  return withSets(table, found, size, () => {
+  return withSets(examples(table), found, size, null, () => {
     const member: Record<string, Float32Array> = {
       score: padded(found, size, (rows) => rows.map((i) => score[i]!)),
       rank: padded(found, size, (rows) => rows.map((i) => rows.findIndex((j) => score[j] === score[i]))),
@@ -72,7 +86,7 @@ export function lists<X>(table: Scored<X>, options: ListOptions = {}): Examples<
   });
 }
 
-function pairsOf(rows: readonly number[], score: Column, rule: PairRule): (readonly [number, number])[] {
+function pairsOf(rows: readonly number[], score: Column, rule: PairRule, key: Key | undefined): (readonly [number, number])[] {
   const order = byScore(rows, score);
   const best = order[0]!;
   const lower = order.filter((i) => score[i]! < score[best]!);
@@ -85,9 +99,12 @@ function pairsOf(rows: readonly number[], score: Column, rule: PairRule): (reado
       return lower.length === 0 ? [] : [[best, lower[below(rule.rng, lower.length)]!]];
     case "margin":
       return atMost(
-        order.flatMap((i, k) =>
-          order.slice(k + 1).flatMap((j) => (score[i]! > score[j]! && score[i]! - score[j]! >= rule.margin ? [[i, j] as const] : [])),
-        ),
+        ordered(order, (i, j) => score[i]! > score[j]! && score[i]! - score[j]! >= rule.margin),
+        rule,
+      );
+    case "across":
+      return atMost(
+        ordered(order, (i, j) => score[i]! > score[j]! && key![i] !== key![j]),
         rule,
       );
     case "accepted-rejected": {
@@ -100,6 +117,10 @@ function pairsOf(rows: readonly number[], score: Column, rule: PairRule): (reado
     }
   }
 }
+
+/** All pairs of an order, better first, for which a condition holds. */
+const ordered = (order: readonly number[], holds: (i: number, j: number) => boolean): (readonly [number, number])[] =>
+  order.flatMap((i, k) => order.slice(k + 1).flatMap((j) => (holds(i, j) ? [[i, j] as const] : [])));
 
 const atMost = <T>(all: readonly T[], limit: AtMost): T[] =>
   limit.perTask === undefined ? [...all] : shuffled(all, limit.rng).slice(0, limit.perTask);
@@ -128,15 +149,16 @@ const padded = (
   return out;
 };
 
-/** The rows that some set uses, with sets of weight 1. */
+/** Sets of weight 1, with the rows that some set uses or with those given. */
 function withSets<X>(
-  table: Scored<X>,
+  from: Examples<X>,
   found: readonly (readonly number[])[],
   size: number,
+  given: readonly number[] | null,
   columns: (members: readonly number[]) => Pick<Sets, "member" | "set">,
 ): Examples<X> | null {
   if (found.length === 0) return null;
-  const rows = [...new Set(found.flat())].toSorted((i, j) => i - j);
+  const rows = given ?? [...new Set(found.flat())].toSorted((i, j) => i - j);
   const place = new Map(rows.map((row, to) => [row, to]));
   const members = new Int32Array(found.length * size).fill(-1);
   for (const [s, set] of found.entries())
@@ -145,7 +167,7 @@ function withSets<X>(
       s * size,
     );
   return {
-    ...select(examples(table), rows),
+    ...select(from, rows),
     sets: { size, members, weight: new Float32Array(found.length).fill(1), ...columns(found.flat()) },
   };
 }
