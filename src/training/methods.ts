@@ -1,5 +1,17 @@
-import { convention, examples, gaeColumns, groupAdvantage, leaveOneOut, pairs, select, tokenRewards } from "../credit/index.ts";
-import type { Convention, ConventionName, Examples, GapOptions, Scored } from "../credit/index.ts";
+import {
+  convention,
+  examples,
+  gaeColumns,
+  groupAdvantage,
+  leaveOneOut,
+  pairs,
+  returnsToGo,
+  select,
+  stepTokenRewards,
+  tokenRewards,
+  whiten,
+} from "../credit/index.ts";
+import type { Convention, ConventionName, Examples, GapOptions, RewardTransform, Scored } from "../credit/index.ts";
 import type { Curriculum, Tasks } from "../curricula/index.ts";
 import type { UpdateOptions } from "../engines/engine.ts";
 import type { Task } from "../environments/environment.ts";
@@ -16,7 +28,6 @@ import {
 } from "../objectives/index.ts";
 import type { Objective } from "../objectives/index.ts";
 import type { Retry } from "../rollouts/index.ts";
-import { deviation, mean } from "../statistics/index.ts";
 import type { Json } from "../statistics/snapshot.ts";
 import type { Rng } from "../statistics/stream.ts";
 import type { At, Rate, Schedule } from "./schedule.ts";
@@ -57,10 +68,12 @@ export interface RolloutMethod extends Learning {
   /** What to do about a gap between sampler and trainer; null: only measure it. */
   readonly correction: GapOptions | null;
   /**
-   * Token columns of the table that the credit reads: log-probabilities of the reference policy, values of the policy's own value head.
+   * Token columns of the table that the credit reads: log-probabilities of the reference policy, values or scores of the policy's own heads.
    * What the objective reads is seen without this.
    */
-  readonly creditNeeds: readonly ("reference" | "value")[];
+  readonly creditNeeds: readonly ("reference" | "value" | "score")[];
+  /** Changes the rewards before credit, by what all rewards so far were; made anew for each run, and saved with it. Null: no. */
+  readonly rewardTransform: (() => RewardTransform) | null;
   /** Goes on rolling out new tasks until enough groups differ in reward, in at most so many rounds a step; null: one round. */
   readonly dynamicSampling: { readonly rounds: number } | null;
   /** Picks the tasks, where that is part of the method; null: the run's own curriculum. */
@@ -140,6 +153,7 @@ function drawing(options: RolloutOptions, smallestGroup: number): Omit<RolloutMe
     minibatches,
     correction,
     creditNeeds: [],
+    rewardTransform: null,
     dynamicSampling: null,
     curriculum: null,
     retry: null,
@@ -229,6 +243,33 @@ export function rloo(options: RolloutOptions = {}): RolloutMethod {
   };
 }
 
+/**
+ * REINFORCE++ (arXiv 2501.03262): what is to come after each token, with mean 0 and deviation 1 over all tokens of the batch, so that one
+ * baseline serves all tasks and a group of one answer is enough; the clipped surrogate. Where the reward has steps, each step's reward counts
+ * from its own tokens back (the outcome has to be in the steps, as `sum` puts it); else the reward counts for all tokens alike.
+ *
+ * @param options.clip default 0.2, below and above
+ * @param options.groupSize default 1
+ */
+export function reinforcePlusPlus(options: RolloutOptions & { readonly clip?: number } = {}): RolloutMethod {
+  const { clip = 0.2 } = options;
+  const aggregation = { aggregation: "token-mean", divisor: null } as const;
+  const drawn = drawing({ groupSize: 1, ...options }, 1);
+  const against = ownDistribution(drawn) ? "behaviour" : "old";
+  return {
+    ...drawn,
+    ...learning(options),
+    name: "REINFORCE++",
+    settings: { discount: 1, advantage: "mean 0, population deviation 1 over the batch's tokens", against, ...aggregation },
+    credit(table) {
+      const rewards = table.stepReward === undefined ? tokenRewards(table, null) : stepTokenRewards(table);
+      const returns = rewards.map((row) => returnsToGo(row, 1));
+      return examples(table, { advantage: whiten(table, returns) });
+    },
+    objective: clippedSurrogate({ low: clip, high: clip, against, correction: drawn.correction !== null, ...aggregation }),
+  };
+}
+
 /** The score function has no ratio, so it is right only for rollouts of the present policy. */
 function onPolicyOnly(name: string, drawn: Pick<RolloutMethod, "epochs" | "minibatches" | "correction">): void {
   if (drawn.epochs * drawn.minibatches > 1 || drawn.correction !== null)
@@ -271,7 +312,7 @@ export function ppo(
     creditNeeds: ["value"],
     credit(table) {
       const { advantage, returns } = gaeColumns(table, tokenRewards(table, null), { discount, lambda });
-      return examples(table, { advantage: whitened(table, advantage), token: { return: returns } });
+      return examples(table, { advantage: whiten(table, advantage), token: { return: returns } });
     },
     objective: combine(
       {
@@ -281,14 +322,6 @@ export function ppo(
       { value: valueWeight },
     ),
   };
-}
-
-/** Mean 0 and deviation 1 over all of the policy's own tokens; all 0 where they do not vary. */
-function whitened(table: Scored<unknown>, advantage: readonly Float64Array[]): Float64Array[] {
-  const own = Float64Array.from(table.rollouts.flatMap(({ mask }, i) => [...advantage[i]!].filter((_, j) => mask[j] === 1)));
-  const centre = mean(own);
-  const spread = deviation(own, { ddof: 0 });
-  return advantage.map((row) => row.map((a) => (spread === 0 ? 0 : (a - centre) / spread)));
 }
 
 /**
@@ -369,7 +402,7 @@ export function describeMethod(method: Method, reference = "frozen at the start 
     reference: needsReference(method) ? reference : null,
   };
   if (method.data === "demonstrations") return shared;
-  const { groupSize, sampling, epochs, minibatches, correction, dynamicSampling, curriculum, retry } = method;
+  const { groupSize, sampling, epochs, minibatches, correction, dynamicSampling, curriculum, retry, rewardTransform } = method;
   return {
     ...shared,
     groupSize,
@@ -381,5 +414,6 @@ export function describeMethod(method: Method, reference = "frozen at the start 
     // Only where there is one, so that runs from before there were any can be continued.
     ...(curriculum && { curriculum: { ...curriculum.settings } }),
     ...(retry && { retry: { ...retry.settings } }),
+    ...(rewardTransform && { rewardTransform: rewardTransform().name }),
   };
 }

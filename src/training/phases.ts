@@ -1,7 +1,7 @@
 import { demonstrations, gapWeights, minibatches, withCorrection, withLogProbs, withOutput } from "../credit/index.ts";
-import type { Examples, Scored } from "../credit/index.ts";
+import type { Examples, RewardTransform, Scored } from "../credit/index.ts";
 import { dynamicSampling, gather, type Curriculum, type Gathered } from "../curricula/index.ts";
-import type { Engine } from "../engines/engine.ts";
+import type { Engine, Reader } from "../engines/engine.ts";
 import type { TextEnvironment, TextTask } from "../environments/environment.ts";
 import { GuerdonError } from "../error.ts";
 import type { TextSequence } from "../policies/policy.ts";
@@ -106,13 +106,15 @@ export interface RolloutSetting extends PhaseSetting {
   readonly reward: Reward<never>;
   readonly curriculum: Curriculum;
   readonly reference: FrozenReference | null;
+  /** What the method's `rewardTransform` made for this run. */
+  readonly transform: RewardTransform | null;
   readonly minimumCoverage: number;
   readonly tokenizer?: Tokenizer;
 }
 
 /** A phase that learns from scored rollouts: tasks, rollouts, rewards, credit, examples. */
 export function rolloutPhase(name: string, method: RolloutMethod, setting: RolloutSetting): TrainPhase {
-  const { engine, reference } = setting;
+  const { engine, reference, transform } = setting;
   const curriculum =
     method.dynamicSampling === null || setting.curriculum.rounds !== undefined
       ? setting.curriculum
@@ -133,13 +135,10 @@ export function rolloutPhase(name: string, method: RolloutMethod, setting: Rollo
       const smallestGroup = Math.min(2, method.groupSize);
       const all = scored(everything.rollouts, everything.scores, { smallestGroup });
       curriculum.observe?.(scored(gathered.first.rollouts, gathered.first.scores, { smallestGroup }).table);
-      let { table } = gathered.discarded.rollouts.length === 0 ? all : scored(gathered.rollouts, gathered.scores, { smallestGroup });
-      if (table.rollouts.length > 0) {
-        if (reference !== null) table = await withLogProbs(table, "reference", reference.reader());
-        if (method.creditNeeds.includes("value")) table = await withOutput(table, "value", engine, "value");
-      }
-
-      const learnt = await learn(method, engine, table, at, setting);
+      const { table: drawn } =
+        gathered.discarded.rollouts.length === 0 ? all : scored(gathered.rollouts, gathered.scores, { smallestGroup });
+      const table = await completed(method, engine, drawn, reference?.reader() ?? null);
+      const learnt = await learn(method, engine, transformed(table, transform), at, setting);
       const limit = setting.environment.maxActions;
       const summary = summarise(everything.rollouts, all.table, table, coverage(everything.scores), limit);
       return {
@@ -208,6 +207,24 @@ async function graded(
     throw cause;
   }
 }
+
+/** The table with the token columns that the method reads: of the reference policy, and of the policy's own heads. */
+export async function completed<X>(
+  method: RolloutMethod,
+  engine: Engine<X>,
+  table: Scored<X>,
+  reference: Reader<X> | null,
+): Promise<Scored<X>> {
+  if (table.rollouts.length === 0) return table;
+  let whole = reference === null ? table : await withLogProbs(table, "reference", reference);
+  for (const head of ["value", "score"] as const)
+    if (method.creditNeeds.includes(head)) whole = await withOutput(whole, head, engine, head);
+  return whole;
+}
+
+/** The table as credit sees it; reports show the rewards as they were given. */
+export const transformed = <X>(table: Scored<X>, transform: RewardTransform | null): Scored<X> =>
+  transform === null || table.rollouts.length === 0 ? table : { ...table, reward: transform.apply(table.reward) };
 
 /** Credit, correction and minibatches: a step's updates, each one term. The same for every policy family. */
 export async function learn<X>(

@@ -2,14 +2,14 @@ import type { Curriculum, Tasks } from "../curricula/index.ts";
 import { dynamicSampling, gather, uniform } from "../curricula/index.ts";
 import type { Engine, UpdateOptions } from "../engines/engine.ts";
 import type { Split, Task } from "../environments/environment.ts";
-import { GuerdonError } from "../error.ts";
+import type { Worth } from "../environments/toy/index.ts";
 import { scored } from "../rewards/index.ts";
 import { rollOut, withRetry } from "../rollouts/index.ts";
 import type { Answers, Hinting, Rollout } from "../rollouts/index.ts";
 import { stream } from "../statistics/stream.ts";
 import type { Rng } from "../statistics/stream.ts";
 import { needsReference, type RolloutMethod } from "./methods.ts";
-import { learn } from "./phases.ts";
+import { completed, learn, transformed } from "./phases.ts";
 import { schedule, start, valueAt } from "./schedule.ts";
 import { step, type StepResult } from "./step.ts";
 
@@ -17,8 +17,8 @@ import { step, type StepResult } from "./step.ts";
 export interface PracticeEnvironment<X, T extends Task> extends Tasks<T>, Hinting<T> {
   readonly maxActions: number;
   tasks(split: Split): readonly T[];
-  /** What an answer is worth. `rng` is for rewards that are drawn. */
-  score(row: X, task: T, rng: Rng): number;
+  /** What an answer is worth, or what each of its actions is: one step each. `rng` is for rewards that are drawn. */
+  score(row: X, task: T, rng: Rng): Worth;
 }
 
 export interface PractiseOptions<X, T extends Task> {
@@ -55,13 +55,12 @@ export interface Practised<X> {
 /**
  * Trains a policy of any family with a rollout method: the same curriculum, rollouts, retries, credit, objective and step as `train`,
  * without what belongs to text and to long runs (reward models, evaluation, folders, reports). It is what the papers' small claims run.
+ * Where the method reads a reference policy, that is the policy as it was before the first step.
  *
- * @throws GuerdonError "unsupported" for a method that reads a reference policy or values; otherwise as `step`
+ * @throws GuerdonError "unsupported" for a method that reads an output which the policy does not have; otherwise as `step`
  */
 export async function* practise<X, T extends Task>(options: PractiseOptions<X, T>): AsyncGenerator<Practised<X>, void> {
   const { engine, environment, method, steps, seed } = options;
-  if (needsReference(method) || method.creditNeeds.length > 0)
-    throw new GuerdonError("unsupported", `practise() keeps no reference policy and no critic, and the method "${method.name}" reads one.`);
   const { tasksPerStep = environment.tasks("train").length } = options;
   const inner = options.curriculum ?? method.curriculum?.of(environment) ?? uniform(environment);
   const curriculum = method.dynamicSampling === null || inner.rounds !== undefined ? inner : dynamicSampling(inner, method.dynamicSampling);
@@ -69,6 +68,8 @@ export async function* practise<X, T extends Task>(options: PractiseOptions<X, T
   const rate = schedule(method.learningRate, budget);
   const record = engine.outputs.includes("entropy") ? ["entropy"] : [];
   const smallestGroup = Math.min(2, method.groupSize);
+  const reference = needsReference(method) ? await engine.freeze() : null;
+  const transform = method.rewardTransform?.() ?? null;
 
   for (let index = 0; index < steps; index++) {
     const at = { ...start, step: index, inPhase: index };
@@ -83,14 +84,15 @@ export async function* practise<X, T extends Task>(options: PractiseOptions<X, T
         sampling: { ...method.sampling, record },
       });
       asked += tasks.length;
-      return { rollouts, scores: rollouts.map(({ row, task }) => ({ value: environment.score(row, task as T, luck) })) };
+      return graded(rollouts, (row, task) => environment.score(row, task as T, luck));
     };
     const gathered = await gather<X, T>(curriculum, tasksPerStep, { seed, step: index }, (tasks, firstTask) =>
       method.retry === null ? ask(tasks) : withRetry(tasks, method.retry, { environment, seed, step: index, firstTask }, ask),
     );
     curriculum.observe?.(scored(gathered.first.rollouts, gathered.first.scores, { smallestGroup }).table);
     const { table } = scored(gathered.rollouts, gathered.scores, { smallestGroup });
-    const learnt = await learn(method, engine, table, at, { seed, budget });
+    const whole = await completed(method, engine, table, reference);
+    const learnt = await learn(method, engine, transformed(whole, transform), at, { seed, budget });
     const updates: StepResult[] = [];
     for (const terms of learnt.updates)
       updates.push(await step(engine, terms, { ...method.optimizer, ...options.optimizer, learningRate: valueAt(rate, at) }));
@@ -105,3 +107,16 @@ export async function* practise<X, T extends Task>(options: PractiseOptions<X, T
     };
   }
 }
+
+/** Rollouts with their scores; where an action's score is a step's, each action is a step. */
+function graded<X>(rollouts: readonly Rollout<X>[], score: (row: X, task: Task) => Worth): Answers<X> {
+  const given = rollouts.map(({ row, task }) => score(row, task));
+  return {
+    rollouts: rollouts.map((rollout, i) =>
+      stepped(given[i]!) ? { ...rollout, steps: Array.from(rollout.mask, (_, j) => ({ from: j, to: j + 1 })) } : rollout,
+    ),
+    scores: given.map((one) => (typeof one === "number" ? { value: one } : one)),
+  };
+}
+
+const stepped = (worth: Worth): boolean => typeof worth !== "number" && worth.steps !== undefined;

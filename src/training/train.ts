@@ -153,6 +153,7 @@ function prepared(options: TrainOptions) {
   const reference = method.data === "rollouts" && needsReference(method) ? referenceOf(engine, options.reference) : null;
   if (options.reference !== undefined && reference === null)
     throw new GuerdonError("usage", `A reference policy was given, and the method "${method.name}" reads none.`);
+  const transform = method.data === "rollouts" ? (method.rewardTransform?.() ?? null) : null;
   const setting = { engine, environment, seed };
 
   const encoder = (): Tokenizer => {
@@ -185,6 +186,7 @@ function prepared(options: TrainOptions) {
           reward: reward!,
           curriculum,
           reference,
+          transform,
           minimumCoverage,
           ...(tokenizer && { tokenizer }),
         });
@@ -193,6 +195,7 @@ function prepared(options: TrainOptions) {
   const state: Record<string, Stateful> = { health: watch };
   if (curriculum.state !== undefined) state["curriculum"] = curriculum.state;
   if (reference !== null) state["reference"] = reference;
+  if (transform !== null) state["rewardTransform"] = transform.state;
 
   const configuration: { readonly [key: string]: Json } = {
     environment: {

@@ -7,6 +7,14 @@ import { finiteTasks } from "./finite.ts";
 import type { Finite } from "./finite.ts";
 import { bandit, lock } from "./processes.ts";
 
+/**
+ * What a walk is worth: a number, with one for each action (its steps) and further ones that a method may read (`Scored.parts`) where there
+ * are such.
+ */
+export type Worth =
+  | number
+  | { readonly value: number; readonly steps?: readonly number[]; readonly parts?: Readonly<Record<string, number>> };
+
 /** A finite process with something to be good at: what `practise` (training/) trains a softmax policy on. */
 export interface Exercise {
   readonly name: string;
@@ -14,7 +22,7 @@ export interface Exercise {
   readonly maxActions: number;
   draw(split: Split, rng: Rng): Task<number>;
   tasks(split: Split): readonly Task<number>[];
-  score(walk: StateSequence, task: Task<number>, rng: Rng): number;
+  score(walk: StateSequence, task: Task<number>, rng: Rng): Worth;
   hint?(task: Task<number>, share: number, rng: Rng): Task<number>;
 }
 

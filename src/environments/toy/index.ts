@@ -16,5 +16,5 @@ export {
 } from "./games.ts";
 export { workActions, workCounter } from "./work-counter.ts";
 export type { WorkCounter, WorkCounterOptions } from "./work-counter.ts";
-export type { Exercise } from "./exercises.ts";
+export type { Exercise, Worth } from "./exercises.ts";
 export { exercise, logitPool, prefixLock } from "./exercises.ts";
