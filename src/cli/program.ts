@@ -5,6 +5,7 @@ import type { BenchOptions } from "./commands/bench.ts";
 import type { DoctorModel } from "./commands/doctor-model.ts";
 import type { EvalCommand } from "./commands/eval.ts";
 import type { ExportCommand } from "./commands/export.ts";
+import type { ReproduceCommand, SeedChoice } from "./commands/reproduce.ts";
 import type { SampleCommand } from "./commands/sample.ts";
 import type { ScoreCommand } from "./commands/score.ts";
 import type { ServeCommand } from "./commands/serve.ts";
@@ -37,6 +38,14 @@ const listed = (text: string, before: readonly string[] | undefined): readonly s
 const failOrZero = (text: string): "fail" | 0 => {
   if (text !== "fail" && text !== "0") throw new InvalidArgumentError("It must be fail or 0.");
   return text === "fail" ? "fail" : 0;
+};
+
+const seedChoice = (text: string): SeedChoice => {
+  const match = /^(\d+)(?:-(\d+))?$/.exec(text);
+  if (match === null) throw new InvalidArgumentError("It must be a number of seeds, or the first and the last: 1000-1019.");
+  const [first, last] = [Number(match[1]), match[2] === undefined ? null : Number(match[2])];
+  if (last === null ? first < 1 : last < first) throw new InvalidArgumentError("It must be at least one seed.");
+  return last === null ? { count: first } : { from: first, to: last };
 };
 
 const columnNames = (text: string): ColumnNames => {
@@ -255,6 +264,41 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .option(...json)
     .addHelpText("after", examples("shim trl", "shim verl"))
     .action(action(async (s, trainer: string) => (await import("./commands/shim.ts")).shim(s, trainer)));
+
+  program
+    .command("papers")
+    .description("list papers, search them, show one: what it says, what it is made of, whether its claim held")
+    .argument("[words...]", "words of the title, the summary, the family, the parts; or a slug")
+    .option("--results <folder>", "where results are recorded (default: results)")
+    .option(...json)
+    .addHelpText("after", examples("papers", "papers curriculum", "papers canon"))
+    .action(
+      action(async (s, words: string[], options: { results?: string }) => (await import("./commands/papers.ts")).papers(s, words, options)),
+    );
+
+  program
+    .command("reproduce")
+    .description("run the claims of papers, arms by seeds, and hold them against their thresholds; the same line goes on after Ctrl-C")
+    .argument("[papers...]", "slugs, or files of your own that export `paper` (default: all papers)")
+    .option("--seeds <n>", "how many seeds from 1000 on, or the first and the last: 0-19 (default: what each claim asks for)", seedChoice)
+    .option("--quick", "a first look with 3 seeds for developing; does not count, writes nothing")
+    .option("--force", "also what has not changed since its last run")
+    .option("--out <folder>", "where results are recorded (default: results)")
+    .option("--processes <n>", "trials at a time (default: one a core)", whole(1))
+    .option(...json)
+    .addHelpText(
+      "after",
+      examples("reproduce --quick", "reproduce canon", "reproduce canon xpo --seeds 1000-1039", "reproduce ./my-paper.ts"),
+    )
+    .addHelpText(
+      "after",
+      "\nExit status 1: a claim does not hold that held before or was not recorded yet, or could not be run. One that is recorded as not holding is no news.",
+    )
+    .action(
+      action(async (s, names: string[], options: ReproduceCommand) =>
+        (await import("./commands/reproduce.ts")).reproduce(s, names, options),
+      ),
+    );
 
   const runs = program.command("runs").description("look at runs");
   runs

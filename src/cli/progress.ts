@@ -5,6 +5,8 @@ export interface ProgressOptions {
   readonly total: number;
   /** What is counted; default "steps". */
   readonly unit?: string;
+  /** Seconds left, where the rate so far does not tell. */
+  readonly left?: () => number;
   /** Seconds between plain lines where stderr is not a terminal. */
   readonly every?: number;
   /** Milliseconds from any origin. */
@@ -24,7 +26,7 @@ export function progress(
   screen: Screen,
   options: ProgressOptions,
 ): (done: number, shown?: Readonly<Record<string, number | null>>) => void {
-  const { name, total, unit = "steps", every = 10, clock = () => performance.now() } = options;
+  const { name, total, unit = "steps", left: secondsLeft, every = 10, clock = () => performance.now() } = options;
   const marks: [number, number][] = [];
   let said = -Infinity;
   let drawn = -Infinity;
@@ -36,7 +38,8 @@ export function progress(
     // The first step says nothing about the rate: it compiled programs, and its beginning was not seen.
     const rate = milliseconds > 0 ? (steps * 1000) / milliseconds : null;
     const speed = rate === null ? "" : `${rate.toFixed(rate < 10 ? 1 : 0)} ${unit}/s`;
-    const left = rate !== null && done < total ? `${duration((total - done) / rate)} left` : "";
+    const remaining = secondsLeft?.() ?? (rate === null ? null : (total - done) / rate);
+    const left = remaining !== null && done < total ? `${duration(remaining)} left` : "";
     const facts = [`${done}/${total}`, speed, left, ...Object.entries(shown).map(([key, value]) => `${key} ${short(value)}`)];
     const line = facts.filter((fact) => fact !== "").join("  ");
     if (screen.live) {

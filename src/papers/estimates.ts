@@ -1,15 +1,13 @@
 import { GuerdonError } from "../error.ts";
 import {
   bootstrapInterval,
-  deviation,
-  incompleteBeta,
-  mean as average,
   meanInterval,
+  meanTest,
   median as middle,
-  normalCdf,
+  pairedTest,
   ratioInterval,
   shareInterval,
-  tCdf,
+  shareTest,
 } from "../statistics/index.ts";
 import type { Interval } from "../statistics/index.ts";
 import type { Estimate, Measured, Results } from "./claim.ts";
@@ -26,11 +24,11 @@ export function mean(arm: string, metric: string, selection: Selection = {}): Es
     kind: "mean (t)",
     arms: [arm],
     of: (results) => meanInterval(values(results)),
-    p: (results, side, threshold) => tTest(values(results), side, threshold),
+    p: (results, side, threshold) => meanTest(values(results), threshold, side).p,
   };
 }
 
-/** Share of the seeds for which a condition holds, with Wilson's interval, which is right at 0 and 1 and for few seeds. */
+/** Share of the seeds for which a condition holds, with Wilson's interval, which is right at 0 and 1 and for few seeds; tested exactly. */
 export function share(arm: string, condition: (measured: Measured) => boolean, selection: Selection = {}): Estimate {
   const count = (results: Results) => {
     const rows = selected(results, arm, selection);
@@ -40,13 +38,7 @@ export function share(arm: string, condition: (measured: Measured) => boolean, s
     kind: "share of seeds (Wilson)",
     arms: [arm],
     of: (results) => shareInterval(...count(results)),
-    // The score test, of which Wilson's interval is the inversion.
-    p: (results, side, threshold) => {
-      const [successes, n] = count(results);
-      const distance = (successes / n - threshold) * (side === "above" ? 1 : -1);
-      const error = Math.sqrt((threshold * (1 - threshold)) / n);
-      return tailBeyond(distance, error, normalCdf);
-    },
+    p: (results, side, threshold) => shareTest(...count(results), threshold, side),
   };
 }
 
@@ -60,11 +52,11 @@ export function ratio(arm: string, over: string, metric: string, selection: Sele
     // The ratio is below r where the mean of x - r y is below 0 (the means below the line are positive).
     p: (results, side, threshold) => {
       const [above, below] = sides(results);
-      return tTest(
-        above.map((x, i) => x - threshold * below[i]!),
+      return pairedTest(
+        above,
+        below.map((y) => threshold * y),
         side,
-        0,
-      );
+      ).p;
     },
   };
 }
@@ -79,7 +71,7 @@ export function difference(arm: string, minus: string, metric: string, selection
     kind: "mean of paired differences (t)",
     arms: [arm, minus],
     of: (results) => meanInterval(values(results)),
-    p: (results, side, threshold) => tTest(values(results), side, threshold),
+    p: (results, side, threshold) => meanTest(values(results), threshold, side).p,
   };
 }
 
@@ -93,7 +85,7 @@ export function median(arm: string, metric: string, selection: Selection = {}): 
     // The sign test.
     p: (results, side, threshold) => {
       const all = values(results);
-      return signTest(all.filter((x) => (side === "above" ? x > threshold : x < threshold)).length, all.length);
+      return shareTest(all.filter((x) => (side === "above" ? x > threshold : x < threshold)).length, all.length, 0.5, "above");
     },
   };
 }
@@ -138,20 +130,4 @@ function column(results: Results, arm: string, metric: string, selection: Select
       );
     return value;
   });
-}
-
-/** One-sided p-value of Student's test: how likely values so far on that side of the threshold are where their mean is the threshold. */
-function tTest(values: readonly number[], side: "above" | "below", threshold: number): number {
-  const distance = (average(values) - threshold) * (side === "above" ? 1 : -1);
-  const error = deviation(values, { ddof: 1 }) / Math.sqrt(values.length);
-  return tailBeyond(distance, error, (t) => tCdf(t, values.length - 1));
-}
-
-/** One-sided p-value of the sign test: at least so many of n on the right side, where each side is as likely. */
-const signTest = (right: number, n: number): number => (right === 0 ? 1 : incompleteBeta(0.5, right, n - right + 1));
-
-/** How likely a statistic at least this far on the right side is. Without any error it is beyond doubt, unless there is no distance. */
-function tailBeyond(distance: number, error: number, cdf: (x: number) => number): number {
-  if (error > 0) return cdf(-distance / error);
-  return distance === 0 ? 0.5 : distance > 0 ? 0 : 1;
 }

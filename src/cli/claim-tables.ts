@@ -1,0 +1,65 @@
+import type { Paper } from "../papers/paper.ts";
+import type { ClaimRecord } from "../papers/record.ts";
+import type { CheckResult } from "../papers/verdict.ts";
+import { duration, short, type Screen } from "./screen.ts";
+import { table } from "./table.ts";
+
+/** A claim as a command shows it. */
+export interface ShownClaim {
+  readonly paper: Paper;
+  /** "no longer": it held at the last recorded run. "unchanged": not run, because nothing it is made of has changed since. */
+  readonly state: "ran" | "no longer" | "unchanged" | "failed";
+  /** Null when it could not be run. */
+  readonly record: ClaimRecord | null;
+  readonly counts: boolean;
+  /** Why it could not be run. */
+  readonly why: string | null;
+}
+
+/** "0.732 [0.714, 0.749]"; one number where nothing was inferred. */
+export function intervalText({ estimate, low, high }: CheckResult): string {
+  if (low === estimate && high === estimate) return short(estimate);
+  return `${short(estimate)} [${low === null ? "-∞" : short(low)}, ${high === null ? "∞" : short(high)}]`;
+}
+
+/** "> 0.5 and < 0.8" */
+export const thresholdText = ({ above, below }: CheckResult): string =>
+  [above === null ? "" : `> ${short(above)}`, below === null ? "" : `< ${short(below)}`].filter((text) => text !== "").join(" and ");
+
+const yes = (holds: boolean): string => (holds ? "yes" : "NO");
+
+/** Every check of a claim, under its statement. */
+export function checkTable(screen: Screen, { slug, title, claim }: Paper, { checks, holds }: ClaimRecord): string {
+  const mark = holds ? screen.resultStyle("green", "holds") : screen.resultStyle("red", "does not hold");
+  return [
+    `${screen.resultStyle("bold", slug)}  ${title}`,
+    `${claim.label}, ${mark}: ${claim.statement}`,
+    table(
+      ["check", "measured", "needed", "holds"],
+      checks.map((check) => [check.say, intervalText(check), thresholdText(check), yes(check.holds)]),
+    ),
+  ].join("\n");
+}
+
+/** One row a claim. */
+export const claimTable = (claims: readonly ShownClaim[]): string =>
+  table(
+    ["paper", "label", "holds", "checks", "seeds", "core time", ""],
+    claims.map(({ paper, state, record, counts }) => [
+      paper.slug,
+      paper.claim.label,
+      record === null ? "-" : yes(record.holds),
+      record === null ? "-" : `${record.checks.filter(({ holds }) => holds).length} of ${record.checks.length}`,
+      record === null ? "-" : `${record.seeds.length}`,
+      record === null ? "-" : duration(record.seconds),
+      state === "failed"
+        ? "could not be run"
+        : state === "unchanged"
+          ? "not run again"
+          : state === "no longer"
+            ? "held before"
+            : counts
+              ? ""
+              : "does not count",
+    ]),
+  );

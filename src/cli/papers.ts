@@ -1,0 +1,59 @@
+import { existsSync } from "node:fs";
+import { basename, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { GuerdonError } from "../error.ts";
+import { papers } from "../papers/catalogue.ts";
+import { checkForm } from "../papers/form.ts";
+import type { Paper } from "../papers/paper.ts";
+import { command, inClone } from "./command.ts";
+import { loadExport } from "./load-module.ts";
+import { sourceDigest } from "./source-digest.ts";
+import { didYouMean } from "./suggest.ts";
+
+/** A paper and the file that exports it. */
+export interface FoundPaper {
+  readonly paper: Paper;
+  readonly path: string;
+}
+
+const isFile = (name: string): boolean => /\.[cm]?[jt]s$/.test(name);
+
+/**
+ * A paper by its slug, or from a file of one's own that exports `paper`.
+ *
+ * @throws GuerdonError "usage" for an unknown slug, "input" for a file that holds no paper in its right form
+ */
+export async function findPaper(name: string): Promise<FoundPaper> {
+  if (isFile(name)) {
+    const paper = await loadExport(name, "paper");
+    checkForm(paper, basename(name).replace(/\.[cm]?[jt]s$/, ""));
+    return { paper, path: resolve(name) };
+  }
+  const paper = papers.find(({ slug }) => slug === name);
+  if (paper === undefined)
+    throw new GuerdonError(
+      "usage",
+      `there is no paper ${name}.${didYouMean(
+        name,
+        papers.map(({ slug }) => slug),
+      )} See \`${command} papers\`; a paper of your own is a file that ends in .ts`,
+    );
+  checkForm(paper, name);
+  return { paper, path: fileURLToPath(new URL(`../papers/${name}.${inClone ? "ts" : "js"}`, import.meta.url)) };
+}
+
+/** Names by which a paper of the catalogue can be asked for. */
+export const slugs = (): readonly string[] => papers.map(({ slug }) => slug);
+
+/** As modules are imported. */
+export const fileUrl = ({ path }: FoundPaper): string => pathToFileURL(path).href;
+
+/**
+ * A digest of every source file that a paper is made of.
+ *
+ * @throws GuerdonError "internal" when a paper of the catalogue is not in the file of its name
+ */
+export function inputsOf({ paper, path }: FoundPaper): string {
+  if (!existsSync(path)) throw new GuerdonError("internal", `the paper ${paper.slug} is not in a file of that name`);
+  return sourceDigest(path);
+}
