@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { basename, join, relative, resolve } from "node:path";
 import { GuerdonError } from "../error.ts";
 import { parameterShapes } from "../policies/index.ts";
-import { jobs, type Job, type JobOptions } from "../training/index.ts";
+import { jobs, withMethods, type Job, type JobOptions, type Method } from "../training/index.ts";
 import { readManifest, type RunManifest } from "../training/run-folder.ts";
 import { runFolders } from "../training/runs/read.ts";
 import { command } from "./command.ts";
@@ -16,12 +16,35 @@ const isFile = (name: string): boolean => /\.(ts|mts|js|mjs)$/.test(name);
 /** What a configuration file exports: a function from options to a job, as \`defineJob\` returns it. */
 type MakeJob = (options: JobOptions) => Job;
 
+/** A job's options, and what it is to be trained with in place of its own method: rivals of the job or papers, by name. */
+export type JobChoice = JobOptions & { readonly methods?: readonly string[] };
+
 /**
  * A job by its name or from a configuration file.
  *
- * @throws GuerdonError "usage" for an unknown name, "input" for a file that does not hold a job
+ * @throws GuerdonError "usage" for an unknown name, of a job or of a method, "input" for a file that does not hold a job
  */
-export async function makeJob(name: string, options: JobOptions): Promise<Job> {
+export async function makeJob(name: string, { methods, ...options }: JobChoice): Promise<Job> {
+  const job = await ownJob(name, options);
+  if (methods === undefined) return job;
+  const own = [job.contender, ...job.rivals];
+  const { methodNames, paperMethod } = await import("./papers.ts");
+  const chosen: Record<string, Method> = {};
+  for (const wanted of methods) {
+    const method = own.find(({ id }) => id === wanted)?.method ?? paperMethod(wanted, job);
+    if (method === null) {
+      const known = [...own.map(({ id }) => id), ...methodNames()];
+      throw new GuerdonError(
+        "usage",
+        `there is no method ${wanted} for ${job.name}.${didYouMean(wanted, known)} There are: ${known.join(", ")}`,
+      );
+    }
+    chosen[wanted] = method;
+  }
+  return { ...withMethods(job, chosen), options: { ...job.options, methods } };
+}
+
+async function ownJob(name: string, options: JobOptions): Promise<Job> {
   const own = Object.hasOwn(jobs, name) ? jobs[name] : undefined;
   if (own !== undefined) return own(options);
   if (!isFile(name)) {
@@ -90,7 +113,7 @@ export async function findJob(given: string): Promise<FoundJob> {
     file,
     part,
     ...options
-  } = first.manifest.source as unknown as JobOptions & { readonly job?: string; readonly file?: string; readonly part?: string };
+  } = first.manifest.source as unknown as JobChoice & { readonly job?: string; readonly file?: string; readonly part?: string };
   if (name === undefined || part === undefined)
     throw new GuerdonError(
       "unsupported",

@@ -5,6 +5,7 @@ import { GuerdonError } from "../error.ts";
 import { papers } from "../papers/catalogue.ts";
 import { checkForm } from "../papers/form.ts";
 import type { Paper } from "../papers/paper.ts";
+import type { Job, Method } from "../training/index.ts";
 import { command, inClone } from "./command.ts";
 import { loadExport } from "./load-module.ts";
 import { sourceDigest } from "./source-digest.ts";
@@ -57,3 +58,10 @@ export function inputsOf({ paper, path }: FoundPaper): string {
   if (!existsSync(path)) throw new GuerdonError("internal", `the paper ${paper.slug} is not in a file of that name`);
   return sourceDigest(path);
 }
+
+/** Slugs of the papers whose methods train language models. */
+export const methodNames = (): readonly string[] => papers.filter(({ method }) => method !== undefined).map(({ slug }) => slug);
+
+/** A paper's method as a job trains with it; null where there is no such paper, or its method is not for language models. */
+export const paperMethod = (slug: string, { environment }: Job): Method | null =>
+  papers.find((paper) => paper.slug === slug)?.method?.({ environment }) ?? null;

@@ -105,6 +105,11 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .option("--seed <n>", "seed of everything that is random", whole(0))
     .option("--steps <n>", "number of training steps on the reward", whole(1))
     .option("--evaluate-every <n>", "also measure on held-out tasks after every so many steps", whole(1))
+    .option(
+      "--method <name>",
+      "train with a paper's method, or a rival of the job, in place of its own; with --compare again for more",
+      listed,
+    )
     .option("--directory <folder>", "folder of the run (default: runs/<job>-<seed>)")
     .option("--threads <n>", "processor threads; they change the speed and nothing else", whole(1))
     .option("--compare", "train other methods from the same warm-up under equal time, and print the table")
@@ -115,6 +120,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
       examples(
         "train countdown",
         "train sorting --seed 1 --directory runs/first",
+        "train countdown --method canon --compare",
         "train countdown --dry-run",
         "train train.config.ts --steps 50",
       ),
@@ -281,7 +287,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .description("run the claims of papers, arms by seeds, and hold them against their thresholds; the same line goes on after Ctrl-C")
     .argument("[papers...]", "slugs, or files of your own that export `paper` (default: all papers)")
     .option("--seeds <n>", "how many seeds from 1000 on, or the first and the last: 0-19 (default: what each claim asks for)", seedChoice)
-    .option("--quick", "a first look with 3 seeds for developing; does not count, writes nothing")
+    .option("--quick", "a first look with 4 seeds for developing; does not count, writes nothing")
     .option("--force", "also what has not changed since its last run")
     .option("--out <folder>", "where results are recorded (default: results)")
     .option("--processes <n>", "trials at a time (default: one a core)", whole(1))

@@ -28,5 +28,5 @@ export { step } from "./step.ts";
 export type { StepResult, Term } from "./step.ts";
 export { practise } from "./practise.ts";
 export type { PracticeEnvironment, Practised, PractiseOptions } from "./practise.ts";
-export { countdownJob, defineJob, jobs, sortingJob } from "./recipes.ts";
+export { countdownJob, defineJob, jobs, sortingJob, withMethods } from "./recipes.ts";
 export type { Contender, Job, JobDefinition, JobOptions, Pretrained } from "./recipes.ts";

@@ -54,8 +54,11 @@ export interface Job {
   };
   /** What a player who knows the notation and nothing else would get on given tasks; null where no such line is known. */
   readonly chance: ((tasks: readonly TextTask[], rng: Rng) => number) | null;
-  /** What this job is, for run.json and for starting it again: its name, the options it was made with, and the file that defines it (its absolute path). */
-  readonly options: JobOptions & { readonly job: string; readonly file?: string };
+  /**
+   * What this job is, for run.json and for starting it again: its name, the options it was made with, the file that defines it (its absolute
+   * path), and the names of methods that took the place of its own.
+   */
+  readonly options: JobOptions & { readonly job: string; readonly file?: string; readonly methods?: readonly string[] };
 }
 
 /** Sizes that a reduced run (tests, CI) sets smaller. */
@@ -160,6 +163,26 @@ export function defineJob(definition: JobDefinition): (options: JobOptions) => J
       options: { ...options, job: name },
     };
   };
+}
+
+/**
+ * A job with other methods in place of its own: the first is what it trains with; the rest, the job's own method and the job's rivals are
+ * what it is compared with. Methods get the job's number of tasks a step; answers to each as they say, unless the job was made with a
+ * `groupSize`.
+ *
+ * @param methods by folder name; one that the job has already takes that one's place
+ * @throws GuerdonError "usage" for no method
+ */
+export function withMethods(job: Job, methods: Readonly<Record<string, Method>>): Job {
+  const { groupSize } = job.options;
+  const given = Object.entries(methods).map(([id, method]): Contender => {
+    if (method.data === "demonstrations") return { id, method, tasksPerStep: job.warmUp?.tasksPerStep ?? job.contender.tasksPerStep };
+    return { id, method: { ...method, groupSize: groupSize ?? method.groupSize }, tasksPerStep: job.contender.tasksPerStep };
+  });
+  const [contender, ...others] = given;
+  if (contender === undefined) throw new GuerdonError("usage", "withMethods needs at least one method.");
+  const own = [job.contender, ...job.rivals].filter(({ id }) => !Object.hasOwn(methods, id));
+  return { ...job, contender, rivals: [...others, ...own] };
 }
 
 /** The shape of a model from scratch for an environment. */

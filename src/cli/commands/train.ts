@@ -15,6 +15,8 @@ export interface TrainCommand {
   readonly seed?: number;
   readonly steps?: number;
   readonly evaluateEvery?: number;
+  /** In place of the job's own. */
+  readonly method?: readonly string[];
   readonly directory?: string;
   readonly threads?: number;
   readonly compare?: boolean;
@@ -28,10 +30,11 @@ export interface ResumeCommand {
 
 /** `guerdon train` */
 export async function train(screen: Screen, name: string, options: TrainCommand): Promise<number> {
-  const { seed = 0, steps, evaluateEvery, compare = false, dryRun = false } = options;
+  const { seed = 0, steps, evaluateEvery, method, compare = false, dryRun = false } = options;
   const sizes: JobOptions = { seed, ...(steps === undefined ? {} : { steps }), ...(evaluateEvery === undefined ? {} : { evaluateEvery }) };
-  const job = await makeJob(name, sizes);
-  const directory = options.directory ?? join("runs", `${job.name}-${seed}`);
+  const job = await makeJob(name, { ...sizes, ...(method && { methods: method }) });
+  // A folder of its own: the warm-up's record says how the whole job is started again.
+  const directory = options.directory ?? join("runs", [job.name, ...(method ?? []), seed].join("-"));
   const begun = partsOf(directory)[0]?.manifest.threads;
   const threads = options.threads ?? begun ?? defaultThreads(job);
   if (dryRun) {
