@@ -1,5 +1,6 @@
 import { paper as canon } from "./canon.ts";
+import { paper as clipDelta } from "./clip-delta.ts";
 import type { Paper } from "./paper.ts";
 
 /** Every paper whose claim can be run, in the order in which they are shown. */
-export const papers: readonly Paper[] = [canon];
+export const papers: readonly Paper[] = [canon, clipDelta];
