@@ -15,6 +15,8 @@ export interface RollOutOptions {
   readonly seed: number;
   /** The training step, or any whole number that sets one call apart from another. */
   readonly step: number;
+  /** The name of the random streams; default "rollout". A second policy that answers the same tasks takes another, or both draw alike. */
+  readonly stream?: string;
   readonly sampling?: SamplingOptions;
   /** Tasks of this step that were rolled out before: a second call in a step goes on counting, and draws other answers. */
   readonly firstTask?: number;
@@ -25,41 +27,44 @@ export interface RollOutOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What can be asked. */
+export type Answering<X> = Pick<Engine<X>, "sample">;
+
 /**
- * Asks an engine for `groupSize` answers to each task. The rollouts come back group by group in the order of the tasks; those of one group
+ * Asks an engine, or a reader that answers tasks, for `groupSize` answers to each task. The rollouts come back group by group in the order of the tasks; those of one group
  * share `group`, which is unique within a run (two draws of one task in a step are two groups). Answer k to task i draws from
- * `stream(seed, "rollout", step, i * groupSize + k)`, so neither order nor chunking changes results.
+ * `stream(seed, options.stream, step, i * groupSize + k)`, so neither order nor chunking changes results.
  *
  * Where the environment has `respond`, policy and environment take turns (see `takeTurns`), and `tokenizer` must be given.
  *
  * @throws GuerdonError "usage" for a group size or a number of turns that is not a positive whole number, or a missing tokenizer; "interrupted" when aborted
  */
 export function rollOut(
-  engine: Engine<TextSequence>,
+  engine: Answering<TextSequence>,
   environment: TextEnvironment,
   tasks: readonly TextTask[],
   options: RollOutOptions,
 ): Promise<Rollout<TextSequence, TextTask>[]>;
 export function rollOut<X>(
-  engine: Engine<X>,
+  engine: Answering<X>,
   environment: { readonly maxActions: number },
   tasks: readonly Task[],
   options: RollOutOptions,
 ): Promise<Rollout<X>[]>;
 export async function rollOut<X>(
-  engine: Engine<X>,
+  engine: Answering<X>,
   environment: { readonly maxActions: number } & Partial<Pick<TextEnvironment, "name" | "respond">>,
   tasks: readonly Task[],
   options: RollOutOptions,
 ): Promise<Rollout<X>[]> {
   const { groupSize, seed, step, sampling = {}, firstTask = 0, tokenizer, maxTurns = 16, signal } = options;
+  const { stream: first = "rollout" } = options;
   if (!Number.isInteger(groupSize) || groupSize < 1)
     throw new GuerdonError("usage", `rollOut: groupSize must be a whole number of at least 1, not ${groupSize}.`);
   if (!Number.isInteger(maxTurns) || maxTurns < 1)
     throw new GuerdonError("usage", `rollOut: maxTurns must be a whole number of at least 1, not ${maxTurns}.`);
   if (signal?.aborted) throw new GuerdonError("interrupted", "The rollouts were interrupted.", { cause: signal.reason });
-  const name = (row: number, turn: number): readonly (string | number)[] =>
-    turn === 0 ? ["rollout", step, row] : ["rollout", step, row, turn];
+  const name = (row: number, turn: number): readonly (string | number)[] => (turn === 0 ? [first, step, row] : [first, step, row, turn]);
   const requests = tasks.flatMap((task, i) =>
     Array.from({ length: groupSize }, (_, k): SampleRequest<X> => {
       const row = (firstTask + i) * groupSize + k;
@@ -76,7 +81,7 @@ export async function rollOut<X>(
     );
   // By the overloads, only text engines meet an environment that answers back.
   return (await takeTurns({
-    engine: engine as Engine<unknown> as Engine<TextSequence>,
+    engine: engine as Answering<unknown> as Answering<TextSequence>,
     respond: (task, turns) => respond.call(environment, task as TextTask, turns),
     requests: requests as SampleRequest<unknown>[] as SampleRequest<TextSequence>[],
     sampleOptions,

@@ -11,7 +11,7 @@ import type { Rollout, Span } from "./rollout.ts";
 export type TurnTokens = Pick<Tokenizer, "encode" | "decode" | "end" | "stops">;
 
 export interface Conversation {
-  readonly engine: Engine<TextSequence>;
+  readonly engine: Pick<Engine<TextSequence>, "sample">;
   readonly respond: (task: Task, turns: readonly Message[]) => string | null;
   readonly requests: readonly SampleRequest<TextSequence>[];
   readonly sampleOptions: SampleOptions;

@@ -72,6 +72,10 @@ export interface RolloutMethod extends Learning {
    * What the objective reads is seen without this.
    */
   readonly creditNeeds: readonly ("reference" | "value" | "score")[];
+  /** Answers of the reference policy to each task, beside the policy's own and in the same group: the table has the key "source", 1 for them. */
+  readonly referenceAnswers: number;
+  /** What the row column "anchor" of the objective is measured against; null where it has none. */
+  readonly anchor: Anchor | null;
   /** Changes the rewards before credit, by what all rewards so far were; made anew for each run, and saved with it. Null: no. */
   readonly rewardTransform: (() => RewardTransform) | null;
   /** Goes on rolling out new tasks until enough groups differ in reward, in at most so many rounds a step; null: one round. */
@@ -80,6 +84,16 @@ export interface RolloutMethod extends Learning {
   readonly curriculum: MethodCurriculum | null;
   /** Asks groups that failed again in another context, for instance with a hint; null: no. */
   readonly retry: Retry | null;
+}
+
+/**
+ * The geometric mixture reference^reference * previous^(1 - reference), where `previous` is the policy as it was some steps ago: frozen anew
+ * every `every` steps of the phase, from its first one on.
+ */
+export interface Anchor {
+  /** The weight of the reference policy, in [0, 1]; with 0 no reference is kept. */
+  readonly reference: number;
+  readonly every: number;
 }
 
 /** A curriculum that a method brings along: made anew for each run from the environment that poses the tasks. */
@@ -153,6 +167,8 @@ function drawing(options: RolloutOptions, smallestGroup: number): Omit<RolloutMe
     minibatches,
     correction,
     creditNeeds: [],
+    referenceAnswers: 0,
+    anchor: null,
     rewardTransform: null,
     dynamicSampling: null,
     curriculum: null,
@@ -377,9 +393,11 @@ export function supervised(options: CommonOptions = {}): DemonstrationMethod {
   };
 }
 
-/** Whether a method needs a reference policy: its objective or its credit reads the reference's log-probabilities. */
+/** Whether a method needs a reference policy: its objective, credit or anchor reads the reference's log-probabilities, or it is asked too. */
 export const needsReference = (method: Method): boolean =>
-  method.objective.needs.token.includes("reference") || (method.data === "rollouts" && method.creditNeeds.includes("reference"));
+  method.objective.needs.token.includes("reference") ||
+  (method.data === "rollouts" &&
+    (method.creditNeeds.includes("reference") || method.referenceAnswers > 0 || (method.anchor?.reference ?? 0) > 0));
 
 /**
  * Every resolved setting of a method, for run.json. Schedules are functions and appear as "schedule".
@@ -403,6 +421,7 @@ export function describeMethod(method: Method, reference = "frozen at the start 
   };
   if (method.data === "demonstrations") return shared;
   const { groupSize, sampling, epochs, minibatches, correction, dynamicSampling, curriculum, retry, rewardTransform } = method;
+  const { referenceAnswers, anchor } = method;
   return {
     ...shared,
     groupSize,
@@ -412,6 +431,8 @@ export function describeMethod(method: Method, reference = "frozen at the start 
     correction: correction === null ? null : { ...correction },
     dynamicSampling: dynamicSampling === null ? null : { ...dynamicSampling },
     // Only where there is one, so that runs from before there were any can be continued.
+    ...(referenceAnswers > 0 && { referenceAnswers }),
+    ...(anchor && { anchor: { ...anchor } }),
     ...(curriculum && { curriculum: { ...curriculum.settings } }),
     ...(retry && { retry: { ...retry.settings } }),
     ...(rewardTransform && { rewardTransform: rewardTransform().name }),

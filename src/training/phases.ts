@@ -1,4 +1,13 @@
-import { demonstrations, gapWeights, minibatches, withCorrection, withLogProbs, withOutput } from "../credit/index.ts";
+import {
+  demonstrations,
+  gapWeights,
+  minibatches,
+  withCorrection,
+  withLogProbs,
+  withOutput,
+  withRowLogProbs,
+  withSource,
+} from "../credit/index.ts";
 import type { Examples, RewardTransform, Scored } from "../credit/index.ts";
 import { dynamicSampling, gather, type Curriculum, type Gathered } from "../curricula/index.ts";
 import type { Engine, Reader } from "../engines/engine.ts";
@@ -7,9 +16,10 @@ import { GuerdonError } from "../error.ts";
 import type { TextSequence } from "../policies/policy.ts";
 import type { Tokenizer } from "../policies/tokenizer.ts";
 import { coverage, scored, type Reward, type Score } from "../rewards/index.ts";
-import { rollOut, withRetry, type Answers } from "../rollouts/index.ts";
+import { joined, withRetry, type Answers } from "../rollouts/index.ts";
 import type { Rollout } from "../rollouts/rollout.ts";
 import { stream } from "../statistics/stream.ts";
+import { anchorOf, ask as askFor } from "./ask.ts";
 import { grade } from "./grade.ts";
 import type { Phase, Work } from "./loop.ts";
 import { needsReference, type DemonstrationMethod, type Learning, type RolloutMethod } from "./methods.ts";
@@ -106,6 +116,8 @@ export interface RolloutSetting extends PhaseSetting {
   readonly reward: Reward<never>;
   readonly curriculum: Curriculum;
   readonly reference: FrozenReference | null;
+  /** The earlier self in the method's anchor. */
+  readonly previous: FrozenReference | null;
   /** What the method's `rewardTransform` made for this run. */
   readonly transform: RewardTransform | null;
   readonly minimumCoverage: number;
@@ -114,7 +126,7 @@ export interface RolloutSetting extends PhaseSetting {
 
 /** A phase that learns from scored rollouts: tasks, rollouts, rewards, credit, examples. */
 export function rolloutPhase(name: string, method: RolloutMethod, setting: RolloutSetting): TrainPhase {
-  const { engine, reference, transform } = setting;
+  const { engine, reference, previous, transform } = setting;
   const curriculum =
     method.dynamicSampling === null || setting.curriculum.rounds !== undefined
       ? setting.curriculum
@@ -127,20 +139,20 @@ export function rolloutPhase(name: string, method: RolloutMethod, setting: Rollo
       await reference?.refresh();
     },
     async prepare(at, signal) {
+      if (previous !== null && at.inPhase % method.anchor!.every === 0) await previous.refresh();
       const { gathered, seconds } = await draw(method, setting, curriculum, at, signal);
-      const everything = {
-        rollouts: [...gathered.rollouts, ...gathered.discarded.rollouts],
-        scores: [...gathered.scores, ...gathered.discarded.scores],
-      };
+      // Reports and curricula are about the policy; what the reference policy said is for credit alone.
+      const everything = answersOf(engine, joined([gathered, gathered.discarded]));
+      const first = answersOf(engine, gathered.first);
       const smallestGroup = Math.min(2, method.groupSize);
       const all = scored(everything.rollouts, everything.scores, { smallestGroup });
-      curriculum.observe?.(scored(gathered.first.rollouts, gathered.first.scores, { smallestGroup }).table);
-      const { table: drawn } =
-        gathered.discarded.rollouts.length === 0 ? all : scored(gathered.rollouts, gathered.scores, { smallestGroup });
+      curriculum.observe?.(scored(first.rollouts, first.scores, { smallestGroup }).table);
+      const drawn = scored(gathered.rollouts, gathered.scores, { smallestGroup }).table;
       const table = await completed(method, engine, drawn, reference?.reader() ?? null);
-      const learnt = await learn(method, engine, transformed(table, transform), at, setting);
+      const anchor = anchorOf(method, { previous: previous?.reader() ?? null, reference: reference?.reader() ?? null });
+      const learnt = await learn(method, engine, transformed(table, transform), at, setting, anchor);
       const limit = setting.environment.maxActions;
-      const summary = summarise(everything.rollouts, all.table, table, coverage(everything.scores), limit);
+      const summary = summarise(everything.rollouts, all.table, ofEngine(engine, table), coverage(everything.scores), limit);
       return {
         updates: learnt.updates,
         notes: {
@@ -163,19 +175,18 @@ async function draw(
   at: At,
   signal: AbortSignal | undefined,
 ): Promise<{ gathered: Gathered<TextSequence>; seconds: Notes["seconds"] }> {
-  const { engine, environment, reward, seed, tasksPerStep, tokenizer, minimumCoverage } = setting;
+  const { engine, environment, reward, reference, seed, tasksPerStep, tokenizer, minimumCoverage } = setting;
   const { retry } = method;
   const record = engine.outputs.includes("entropy") ? ["entropy"] : [];
   const seconds = { sampling: 0, scoring: 0 };
   let asked = 0;
   const ask = async (tasks: readonly TextTask[]): Promise<Answers<TextSequence>> => {
     const began = performance.now();
-    const rollouts = await rollOut(engine, environment, tasks, {
-      groupSize: method.groupSize,
+    const rollouts = await askFor(method, engine, { reference: reference?.reader() ?? null }, environment, tasks, {
       seed,
       step: at.step,
       firstTask: asked,
-      sampling: { ...method.sampling, record },
+      record,
       ...(tokenizer && { tokenizer }),
       ...(signal && { signal }),
     });
@@ -208,7 +219,22 @@ async function graded(
   }
 }
 
-/** The table with the token columns that the method reads: of the reference policy, and of the policy's own heads. */
+/** Those answers that this engine drew, and not its reference. */
+export function answersOf<X>(engine: Engine<X>, { rollouts, scores }: Answers<X>): Answers<X> {
+  const own = rollouts.map((rollout) => rollout.sampling.engine === engine.id);
+  return { rollouts: rollouts.filter((_, i) => own[i]), scores: scores.filter((_, i) => own[i]) };
+}
+
+/** The rows of a table that this engine drew, as far as reports read them. */
+function ofEngine<X>(engine: Engine<X>, { rollouts, token }: Scored<X>): Pick<Scored<X>, "rollouts" | "token"> {
+  const own = rollouts.map((rollout) => rollout.sampling.engine === engine.id);
+  const keep = <V>(column: readonly V[]): V[] => column.filter((_, i) => own[i]);
+  return { rollouts: keep(rollouts), token: Object.fromEntries(Object.entries(token).map(([name, column]) => [name, keep(column)])) };
+}
+
+/**
+ * The table with what the method reads: token columns of the reference policy and of the policy's own heads, and whose answers are whose.
+ */
 export async function completed<X>(
   method: RolloutMethod,
   engine: Engine<X>,
@@ -217,6 +243,7 @@ export async function completed<X>(
 ): Promise<Scored<X>> {
   if (table.rollouts.length === 0) return table;
   let whole = reference === null ? table : await withLogProbs(table, "reference", reference);
+  if (method.referenceAnswers > 0) whole = withSource(whole, engine);
   for (const head of ["value", "score"] as const)
     if (method.creditNeeds.includes(head)) whole = await withOutput(whole, head, engine, head);
   return whole;
@@ -233,10 +260,12 @@ export async function learn<X>(
   table: Scored<X>,
   at: At,
   { seed, budget }: Pick<PhaseSetting, "seed" | "budget">,
+  anchor: Reader<X> | null = null,
 ): Promise<Pick<Work<X, Notes>, "updates"> & { readonly examples: Examples<X> | null } & Pick<Notes, "signal" | "corrected">> {
   const context = { rng: stream(seed, "credit", at.step), at, progress: progress(budget, at) };
   let examples = table.rollouts.length === 0 ? null : method.credit(table, context);
   if (examples === null || examples.rows.length === 0) return { updates: [], examples: null, signal: false, corrected: null };
+  if (anchor !== null) examples = await withRowLogProbs(examples, "anchor", anchor);
   const signal = examples.token["advantage"]?.some((a) => a !== 0) ?? true;
   const { correction } = method;
   let corrected: number | null = null;

@@ -1,15 +1,16 @@
 import type { Curriculum, Tasks } from "../curricula/index.ts";
 import { dynamicSampling, gather, uniform } from "../curricula/index.ts";
-import type { Engine, UpdateOptions } from "../engines/engine.ts";
+import type { Engine, Reader, UpdateOptions } from "../engines/engine.ts";
 import type { Split, Task } from "../environments/environment.ts";
 import type { Worth } from "../environments/toy/index.ts";
 import { scored } from "../rewards/index.ts";
-import { rollOut, withRetry } from "../rollouts/index.ts";
+import { withRetry } from "../rollouts/index.ts";
 import type { Answers, Hinting, Rollout } from "../rollouts/index.ts";
 import { stream } from "../statistics/stream.ts";
 import type { Rng } from "../statistics/stream.ts";
+import { anchorOf, ask as askFor } from "./ask.ts";
 import { needsReference, type RolloutMethod } from "./methods.ts";
-import { completed, learn, transformed } from "./phases.ts";
+import { answersOf, completed, learn, transformed } from "./phases.ts";
 import { schedule, start, valueAt } from "./schedule.ts";
 import { step, type StepResult } from "./step.ts";
 
@@ -69,30 +70,28 @@ export async function* practise<X, T extends Task>(options: PractiseOptions<X, T
   const record = engine.outputs.includes("entropy") ? ["entropy"] : [];
   const smallestGroup = Math.min(2, method.groupSize);
   const reference = needsReference(method) ? await engine.freeze() : null;
+  let previous: Reader<X> | null = null;
   const transform = method.rewardTransform?.() ?? null;
 
   for (let index = 0; index < steps; index++) {
     const at = { ...start, step: index, inPhase: index };
+    if (method.anchor !== null && index % method.anchor.every === 0) previous = await engine.freeze();
     const luck = stream(seed, "score", index);
     let asked = 0;
     const ask = async (tasks: readonly T[]): Promise<Answers<X>> => {
-      const rollouts = await rollOut(engine, environment as { readonly maxActions: number }, tasks, {
-        groupSize: method.groupSize,
-        seed,
-        step: index,
-        firstTask: asked,
-        sampling: { ...method.sampling, record },
-      });
+      const rollouts = await askFor(method, engine, { reference }, environment, tasks, { seed, step: index, firstTask: asked, record });
       asked += tasks.length;
       return graded(rollouts, (row, task) => environment.score(row, task as T, luck));
     };
     const gathered = await gather<X, T>(curriculum, tasksPerStep, { seed, step: index }, (tasks, firstTask) =>
       method.retry === null ? ask(tasks) : withRetry(tasks, method.retry, { environment, seed, step: index, firstTask }, ask),
     );
-    curriculum.observe?.(scored(gathered.first.rollouts, gathered.first.scores, { smallestGroup }).table);
+    const first = answersOf(engine, gathered.first);
+    curriculum.observe?.(scored(first.rollouts, first.scores, { smallestGroup }).table);
     const { table } = scored(gathered.rollouts, gathered.scores, { smallestGroup });
     const whole = await completed(method, engine, table, reference);
-    const learnt = await learn(method, engine, transformed(whole, transform), at, { seed, budget });
+    const anchor = anchorOf(method, { previous, reference });
+    const learnt = await learn(method, engine, transformed(whole, transform), at, { seed, budget }, anchor);
     const updates: StepResult[] = [];
     for (const terms of learnt.updates)
       updates.push(await step(engine, terms, { ...method.optimizer, ...options.optimizer, learningRate: valueAt(rate, at) }));

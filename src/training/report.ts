@@ -134,7 +134,13 @@ function explained(x: Float64Array, y: Float64Array): number {
  * @param learnt those that the step learns from (with the token column "reference" if there is a reference policy)
  * @param limit the longest answer, in tokens
  */
-export function summarise(rollouts: readonly Rollout[], table: Scored, learnt: Scored, coverage: Coverage, limit: number): RolloutSummary {
+export function summarise(
+  rollouts: readonly Rollout[],
+  table: Scored,
+  learnt: Pick<Scored, "rollouts" | "token">,
+  coverage: Coverage,
+  limit: number,
+): RolloutSummary {
   const groups = rowsByGroup(table.keys.group);
   // A group of one is compared with nothing.
   const spread = groups.filter((rows) => rows.length > 1).map((rows) => deviation(rows.map((r) => table.reward[r]!)));
@@ -181,7 +187,7 @@ function meanEntropy(rollouts: readonly Rollout[]): number | null {
   return count === 0 ? null : sum / count;
 }
 
-function meanKl(table: Scored): number | null {
+function meanKl(table: Pick<Scored, "rollouts" | "token">): number | null {
   const reference = table.token["reference"];
   if (reference === undefined) return null;
   let sum = 0;

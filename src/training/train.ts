@@ -128,6 +128,7 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainReport,
     } finally {
       folder?.close(ended, message);
       run.reference?.dispose();
+      run.previous?.dispose();
     }
   }
 }
@@ -153,6 +154,7 @@ function prepared(options: TrainOptions) {
   const reference = method.data === "rollouts" && needsReference(method) ? referenceOf(engine, options.reference) : null;
   if (options.reference !== undefined && reference === null)
     throw new GuerdonError("usage", `A reference policy was given, and the method "${method.name}" reads none.`);
+  const previous = method.data === "rollouts" && method.anchor !== null ? frozenReference(engine) : null;
   const transform = method.data === "rollouts" ? (method.rewardTransform?.() ?? null) : null;
   const setting = { engine, environment, seed };
 
@@ -186,6 +188,7 @@ function prepared(options: TrainOptions) {
           reward: reward!,
           curriculum,
           reference,
+          previous,
           transform,
           minimumCoverage,
           ...(tokenizer && { tokenizer }),
@@ -195,6 +198,7 @@ function prepared(options: TrainOptions) {
   const state: Record<string, Stateful> = { health: watch };
   if (curriculum.state !== undefined) state["curriculum"] = curriculum.state;
   if (reference !== null) state["reference"] = reference;
+  if (previous !== null) state["previous"] = previous;
   if (transform !== null) state["rewardTransform"] = transform.state;
 
   const configuration: { readonly [key: string]: Json } = {
@@ -219,7 +223,7 @@ function prepared(options: TrainOptions) {
     seed,
   };
   const lengths: readonly Budget[] = [...(warmUp === undefined ? [] : [{ steps: warmUp.steps }]), budget];
-  return { phases: [...warmUpPhases, main], state, watch, reward, reference, configuration, lengths };
+  return { phases: [...warmUpPhases, main], state, watch, reward, reference, previous, configuration, lengths };
 }
 
 /** A few tasks as the environment poses them: they tell a person what it is, and a resumed run that it is still the same. */
