@@ -36,6 +36,7 @@ gate package node scripts/package.ts
 gate browser node --conditions=guerdon-source scripts/browser.ts
 gate examples node scripts/examples.ts
 gate readme node scripts/readme.ts --check
+gate results node scripts/results.ts --check
 
 [ "$failed" -eq 0 ] || printf '\nfailed:%s\n' "$names"
 printf '\n%s passed, %s failed\n' "$passed" "$failed"

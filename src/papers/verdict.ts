@@ -20,7 +20,7 @@ export interface CheckResult {
   readonly holds: boolean;
   /** One-sided, the larger one where there are two thresholds; null where nothing is inferred. */
   readonly p: number | null;
-  readonly changed: Check["changed"] | null;
+  readonly changed: NonNullable<Check["changed"]> | null;
 }
 
 export interface Verdict {
