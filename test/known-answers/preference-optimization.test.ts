@@ -126,7 +126,7 @@ test("S8 pairs from the scores 3, 1, 1, 0: each rule, ties skipped, length penal
   const found = (options: PairOptions): number[][] => {
     const { sets, rows } = pairs(table, options)!;
     const from = rows.map((row) => table.rollouts.findIndex((rollout) => rollout.row === row));
-    return Array.from({ length: sets!.weight.length }, (_, s) => [...sets!.members.slice(2 * s, 2 * s + 2)].map((m) => from[m]!));
+    return Array.from({ length: sets!.weight.length }, (_, s) => Array.from(sets!.members.subarray(2 * s, 2 * s + 2), (m) => from[m]!));
   };
   expect(found({ kind: "best-worst" })).toEqual([[0, 3]]);
   expect(found({ kind: "best-second" })).toEqual([[0, 1]]);

@@ -53,21 +53,6 @@ describe("the linear belief", () => {
     expect(linearSample(belief, stream(1))).toEqual(linearSample(belief, stream(1)));
   });
 
-  test("the variances before e1, e1, e2 + e3, e1 are seen are the bonuses of E3B: 10, 0.909091, 20, 0.47619", () => {
-    let belief = linearPrior(3, { ridge: 0.1, noise: 1 });
-    const bonuses = [
-      [1, 0, 0],
-      [1, 0, 0],
-      [0, 1, 1],
-      [1, 0, 0],
-    ].map((x) => {
-      const { variance } = linearPredict(belief, x);
-      belief = linearUpdate(belief, x, 0);
-      return variance;
-    });
-    close(bonuses, [10, 0.909091, 20, 0.47619], 5e-7);
-  });
-
   test("what is refused", () => {
     const prior = linearPrior(2, { ridge: 1, noise: 1 });
     expect(() => linearUpdate(prior, [1], 1)).toThrow(/2 coefficients/);
