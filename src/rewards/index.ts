@@ -1,6 +1,7 @@
 export type { Grade, Score, ScoreError, ScoreErrorKind } from "./grade.ts";
 export type { BatchOptions, Graded, GradedSteps, Reward, RewardOptions, Scope, StepsOptions, WithSteps } from "./reward.ts";
 export { reward } from "./reward.ts";
+export { stepAggregate, type StepAggregate } from "./step-aggregate.ts";
 export type { CallContext, Cost } from "./calls.ts";
 export type { SumOptions } from "./compose.ts";
 export { gate, sum } from "./compose.ts";
@@ -29,6 +30,10 @@ export { referenceJudge, type ReferenceOptions, type WithReference } from "./jud
 export { pairwiseJudge, type PairwiseOptions } from "./judge/pairwise.ts";
 export { listwiseJudge, type ListwiseOptions } from "./judge/listwise.ts";
 export { servedReward, type ServedOptions } from "./judge/served.ts";
+export { loadReward, type LoadedReward, type LoadRewardOptions } from "./learned/load.ts";
+export { learnedReward, type LearnedOptions, type RewardMember } from "./learned/learned.ts";
+export { lead, readRow, skewScore, type RewardReading, type RowOutputs, type RowReading } from "./learned/reading.ts";
+export { controlRow, featureRow, textAnswer, type TextAnswer } from "./learned/answers.ts";
 export { promptFrom, readPrompt, shippedPrompt, type Prompt, type ShippedPrompt } from "./judge/prompt.ts";
 export { combineVotes, type Combine } from "./judge/votes.ts";
 export { expectedRating, labelProbabilities, type LabelProbabilities } from "./judge/probabilities.ts";

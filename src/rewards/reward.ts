@@ -2,6 +2,7 @@ import type { Message, Row } from "../data/row.ts";
 import { GuerdonError } from "../error.ts";
 import { thrownMessage, type CallContext, type Calls } from "./calls.ts";
 import { toScore, unscorable, quoted, type Grade, type Score, type ScoreError } from "./grade.ts";
+import { stepAggregate, stepAggregates, type StepAggregate } from "./step-aggregate.ts";
 import type { InputOf, Issue, OutputOf, Schema, Validated } from "./schema.ts";
 
 /** Which rows a reward sees at once: one, all answers to one prompt, or as many as are at hand because that is cheaper. */
@@ -55,7 +56,7 @@ export interface BatchOptions<S extends Schema<object> = Schema<object>> extends
 
 export interface StepsOptions<S extends Schema<object> = Schema<object>> extends RewardOptions<S> {
   /** How the steps' scores become the answer's value; "mean" unless said. A sum of scores that are never negative pays for more steps. */
-  readonly value?: "mean" | "min" | "product" | "last" | "sum";
+  readonly value?: StepAggregate;
 }
 
 /** A step of an answer by its characters [from, to) in the text. */
@@ -158,11 +159,8 @@ function ofSteps<S extends Schema<object> = Schema<object>>(
 function ofSteps(name: string, ...rest: [Steps<object>] | [StepsOptions, Steps<object>]): Reward<never> {
   const [options, grade]: [StepsOptions, Steps<object>] = rest.length === 1 ? [{}, rest[0]] : rest;
   const { value: by = "mean", version = "1" } = options;
-  if (!Object.hasOwn(ofStepScores, by))
-    throw new GuerdonError(
-      "usage",
-      `reward.steps("${name}"): value must be one of ${Object.keys(ofStepScores).join(", ")}, not ${quoted(by)}.`,
-    );
+  if (!stepAggregates.includes(by))
+    throw new GuerdonError("usage", `reward.steps("${name}"): value must be one of ${stepAggregates.join(", ")}, not ${quoted(by)}.`);
   return leaf(name, "row", { ...options, version: by === "mean" ? version : `${version} ${by}` }, (answers, calls) =>
     Promise.all(
       answers.map(async (answer) => {
@@ -240,15 +238,6 @@ function toScores(grades: unknown, count: number, name: string): Score[] {
   return Array.from({ length: count }, () => error);
 }
 
-const ofStepScores = {
-  mean: (scores) => sumOf(scores) / scores.length,
-  min: (scores) => Math.min(...scores),
-  product: (scores) => scores.reduce((product, score) => product * score, 1),
-  last: (scores) => scores.at(-1)!,
-  sum: (scores) => sumOf(scores),
-} satisfies Readonly<Record<string, (scores: readonly number[]) => number>>;
-const sumOf = (scores: readonly number[]): number => scores.reduce((total, score) => total + score, 0);
-
 /** The texts of a row's steps; null where there are none, and no conversation whose turns could be the steps; or what is wrong with them. */
 function stepsOf({ steps, completion }: Row, text: string): readonly string[] | string | null {
   if (steps === undefined || steps === null) {
@@ -270,7 +259,7 @@ function stepsOf({ steps, completion }: Row, text: string): readonly string[] | 
   return texts;
 }
 
-function toStepScore(returned: unknown, name: string, count: number, by: keyof typeof ofStepScores): Score {
+function toStepScore(returned: unknown, name: string, count: number, by: StepAggregate): Score {
   if (returned === null) return toScore(null, name);
   const score = Array.isArray(returned) ? null : toScore(returned, name);
   if (score?.error !== undefined) return score;
@@ -286,7 +275,7 @@ function toStepScore(returned: unknown, name: string, count: number, by: keyof t
       typeof steps[bad] === "number" ? "not-finite" : "not-a-grade",
       `The reward "${name}" returned ${quoted(steps[bad])} for step ${bad + 1}.`,
     );
-  return score ?? toScore({ value: ofStepScores[by](steps as readonly number[]), steps }, name);
+  return score ?? toScore({ value: stepAggregate(steps as readonly number[], by), steps }, name);
 }
 
 type Ready = { readonly graded: Graded };

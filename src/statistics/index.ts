@@ -15,3 +15,4 @@ export { linearCoefficients, linearPredict, linearPrior, linearSample, linearUpd
 export type { LinearPosterior } from "./linear-posterior.ts";
 export { gaussianProcess, gaussianProcessPredict, gaussianProcessSample } from "./gaussian-process.ts";
 export type { GaussianProcess, GaussianProcessPrior, Points } from "./gaussian-process.ts";
+export { calibrationError } from "./calibration.ts";

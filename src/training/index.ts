@@ -26,6 +26,16 @@ export { baseReference, frozenReference, givenReference } from "./references.ts"
 export type { FrozenReference } from "./references.ts";
 export { preferenceRounds } from "./preference-rounds.ts";
 export type { PreferenceRounds } from "./preference-rounds.ts";
+export { crossValidate, fitReward } from "./fit-reward.ts";
+export type { FitOptions, FitProgress, FittedMember, RewardFit } from "./fit-reward.ts";
+export { fitMetrics } from "./reward-metrics.ts";
+export type { FitMetrics } from "./reward-metrics.ts";
+export { logRatioReward, outcomeReward, pairReward, preferenceReward, processReward } from "./reward-forms.ts";
+export type { RewardForm } from "./reward-forms.ts";
+export { featureOutcomes, featurePairs, stepExamples, textOutcomes, textPairs, textSteps } from "./reward-examples.ts";
+export type { OutcomeNotes, PairNotes } from "./reward-examples.ts";
+export { monteCarloValues, statePrefix, textPrefix } from "./monte-carlo-values.ts";
+export type { MonteCarloOptions } from "./monte-carlo-values.ts";
 export { step } from "./step.ts";
 export type { StepResult, Term } from "./step.ts";
 export { practise } from "./practise.ts";

@@ -1,6 +1,7 @@
 export type { Finite, Outcome } from "./finite.ts";
 export { drawOutcome, finiteTasks, outcomesOf } from "./finite.ts";
 export { bandit, chain, grid, lock, prefixTree, stepActions, stepTask } from "./processes.ts";
+export { modularChain } from "./modular-chain.ts";
 export type { SoftOptimum } from "./optimum.ts";
 export { divergence, geometricMean, optimalValue, regret, regularisedValue, softOptimum, tilt, tiltTo } from "./optimum.ts";
 export type { Preferences, RegularisedGame } from "./games.ts";
