@@ -1,6 +1,6 @@
 import { pairs } from "../credit/index.ts";
 import { pairLoss } from "../objectives/index.ts";
-import { onlineDpo } from "../training/index.ts";
+import { rolloutMethod } from "../training/index.ts";
 import type { RolloutMethod, RolloutOptions } from "../training/index.ts";
 
 export interface InpoOptions extends RolloutOptions {
@@ -21,12 +21,14 @@ export interface InpoOptions extends RolloutOptions {
  */
 export function inpo(options: InpoOptions = {}): RolloutMethod {
   const { eta = 0.1, ratio = 1 / 3, every = 25, groupSize = 8 } = options;
-  return {
-    ...onlineDpo({ ...options, groupSize }),
-    name: "INPO",
-    settings: { eta, ratio, every, pairs: "best-worst" },
-    anchor: { reference: ratio, every },
-    credit: (table) => pairs(table, { kind: "best-worst" }),
-    objective: pairLoss("ipo", { beta: eta, against: "anchor" }),
-  };
+  return rolloutMethod(
+    {
+      name: "INPO",
+      settings: { eta, ratio, pairs: "best-worst" },
+      anchor: { reference: ratio, every },
+      credit: (table) => pairs(table, { kind: "best-worst" }),
+      objective: pairLoss("ipo", { beta: eta, against: "anchor" }),
+    },
+    { ...options, groupSize },
+  );
 }

@@ -1,6 +1,6 @@
 import { pairs } from "../credit/index.ts";
 import { combine, onRows, pairLoss, sft } from "../objectives/index.ts";
-import { onlineDpo } from "../training/index.ts";
+import { rolloutMethod } from "../training/index.ts";
 import type { RolloutMethod, RolloutOptions } from "../training/index.ts";
 
 export interface XpoOptions extends RolloutOptions {
@@ -24,19 +24,21 @@ export interface XpoOptions extends RolloutOptions {
  */
 export function xpo(options: XpoOptions = {}): RolloutMethod {
   const { alpha = 1e-5, beta = 0.1, referenceAnswers = 8, perTask = 4, groupSize = 8 } = options;
-  return {
-    ...onlineDpo({ ...options, groupSize }),
-    name: "XPO",
-    settings: { alpha, beta, pairs: "policy against reference", perTask },
-    referenceAnswers,
-    credit: (table, { rng }) => {
-      const explored = Float64Array.from(table.keys["source"]!);
-      return pairs(table, { kind: "across", key: "source", perTask, rng, rows: "all", columns: { row: { explored } } });
+  return rolloutMethod(
+    {
+      name: "XPO",
+      settings: { alpha, beta, pairs: "policy against reference", perTask },
+      referenceAnswers,
+      credit(table, { rng }) {
+        const explored = Float64Array.from(table.keys["source"]!);
+        return pairs(table, { kind: "across", key: "source", perTask, rng, rows: "all", columns: { row: { explored } } });
+      },
+      // The negative log-likelihood with a negative weight: unlearning what the reference says.
+      objective: combine(
+        { dpo: pairLoss("dpo", { beta }), optimism: onRows("explored", sft({ aggregation: "row-sum", divisor: null })) },
+        { optimism: -alpha },
+      ),
     },
-    // The negative log-likelihood with a negative weight: unlearning what the reference says.
-    objective: combine(
-      { dpo: pairLoss("dpo", { beta }), optimism: onRows("explored", sft({ aggregation: "row-sum", divisor: null })) },
-      { optimism: -alpha },
-    ),
-  };
+    { ...options, groupSize },
+  );
 }

@@ -2,7 +2,19 @@ export { train } from "./train.ts";
 export type { ReferenceChoice, TextEngine, TrainOptions } from "./train.ts";
 export type { DrawnRollout, RolloutSummary, TrainReport } from "./report.ts";
 export { metricsOf } from "./report.ts";
-export { describeMethod, drGrpo, grpo, needsReference, onlineDpo, ppo, raft, reinforcePlusPlus, rloo, supervised } from "./methods.ts";
+export {
+  describeMethod,
+  drGrpo,
+  grpo,
+  needsReference,
+  onlineDpo,
+  ppo,
+  raft,
+  reinforcePlusPlus,
+  rloo,
+  rolloutMethod,
+  supervised,
+} from "./methods.ts";
 export type {
   CommonOptions,
   CreditContext,

@@ -176,6 +176,19 @@ function drawing(options: RolloutOptions, smallestGroup: number): Omit<RolloutMe
   };
 }
 
+/**
+ * A method of one's own: its name, settings, credit and objective, and whatever else is not as usual; the rest as `RolloutOptions` says.
+ *
+ * @throws GuerdonError "usage" for an option out of range; a group needs two answers, of whomever
+ */
+export function rolloutMethod(
+  parts: Pick<RolloutMethod, "name" | "settings" | "credit" | "objective"> & Partial<Omit<RolloutMethod, keyof RolloutOptions>>,
+  options: RolloutOptions = {},
+): RolloutMethod {
+  const { referenceAnswers = 0 } = parts;
+  return { ...drawing(options, Math.max(1, 2 - referenceAnswers)), ...learning(options), ...parts };
+}
+
 /** Whether the sampler's log-probabilities are the policy's own, so that they may stand below the ratio's fraction. */
 const ownDistribution = (d: Pick<RolloutMethod, "sampling" | "correction">): boolean =>
   d.sampling.temperature === 1 && d.sampling.topK === 0 && d.sampling.topP === 1 && d.correction === null;
