@@ -1,4 +1,6 @@
 import { GuerdonError } from "../error.ts";
+import { shuffled } from "../statistics/stream.ts";
+import type { Rng } from "../statistics/stream.ts";
 import { checkFinite, rowsByKey } from "./columns.ts";
 import type { Examples } from "./examples.ts";
 import type { Column, Key } from "./scored.ts";
@@ -47,6 +49,26 @@ function ends(x: Column, rows: readonly number[], count: number): number[] {
     if (variance > most + 1e-12) [best, most] = [k, variance];
   }
   return [...order.slice(0, count - best), ...order.slice(order.length - best)];
+}
+
+/**
+ * As many rows of either kind from each group that has both: at most `each` of those whose label is above 0 and of the others, drawn at
+ * random. Groups of one kind, from which nothing can be told apart, give none.
+ *
+ * @param each Infinity keeps all rows of the groups that have both kinds
+ * @returns row numbers, ascending
+ * @throws GuerdonError "usage" for a number that is not positive; "non-finite" naming the row
+ */
+export function bothKinds(label: Column, key: Key, each: number, rng: Rng): Int32Array {
+  if (!(each === Infinity || (Number.isInteger(each) && each >= 1)))
+    throw new GuerdonError("usage", `the number of rows of each kind must be a whole number of at least 1, or Infinity, not ${each}`);
+  checkFinite(label, "label");
+  const kept = [...rowsByKey(key).values()].flatMap((rows) => {
+    const kinds = [rows.filter((i) => label[i]! > 0), rows.filter((i) => !(label[i]! > 0))];
+    if (kinds.some((kind) => kind.length === 0)) return [];
+    return kinds.flatMap((kind) => (kind.length <= each ? kind : shuffled(kind, rng).slice(0, each)));
+  });
+  return Int32Array.from(kept).sort();
 }
 
 /**

@@ -61,6 +61,24 @@ export function incompleteBeta(x: number, a: number, b: number): number {
   return front / fraction;
 }
 
+/**
+ * The regularised upper incomplete gamma function Q(a, x): half of 2 a degrees of freedom make it the upper tail of chi-square at 2 x.
+ *
+ * @param x at least 0
+ * @param a positive
+ */
+export function incompleteGamma(x: number, a: number): number {
+  if (!(x >= 0 && a > 0)) throw new GuerdonError("usage", `incompleteGamma needs x of at least 0 and a positive a; got ${x}, ${a}`);
+  if (x === 0) return 1;
+  const front = Math.exp(a * Math.log(x) - x - logGamma(a));
+  if (x > a + 1) return front / continuedFraction(x + 1 - a, (n) => [n * (a - n), x + 2 * n + 1 - a]);
+  // Below the mean the complement's series: all terms positive.
+  let term = 1 / a;
+  let sum = term;
+  for (let n = 1; term > sum * 1e-17; n++) sum += term *= x / (a + n);
+  return 1 - front * sum;
+}
+
 /** Distribution function of the standard normal. */
 export function normalCdf(x: number): number {
   const z = Math.abs(x);
