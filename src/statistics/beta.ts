@@ -1,4 +1,5 @@
 import { GuerdonError } from "../error.ts";
+import { upper } from "./intervals.ts";
 import type { Interval } from "./intervals.ts";
 import { incompleteBeta } from "./special.ts";
 import { normal } from "./stream.ts";
@@ -64,8 +65,7 @@ export function betaQuantile(belief: Beta, p: number): number {
 
 /** The central credible interval around the mean; `n` counts what the prior stands for too. */
 export function betaInterval(belief: Beta, level = 0.95): Interval {
-  if (!(level > 0 && level < 1)) throw new GuerdonError("usage", `an interval's level must be between 0 and 1; it is ${level}`);
-  const tail = (1 - level) / 2;
+  const tail = 1 - upper(level);
   return {
     estimate: betaMean(belief),
     low: betaQuantile(belief, tail),

@@ -2,7 +2,7 @@ import { GuerdonError } from "../error.ts";
 import { normalQuantile, tQuantile } from "./special.ts";
 import { below } from "./stream.ts";
 import type { Rng } from "./stream.ts";
-import { checked, checkedPairs, deviation, mean, quantile } from "./summary.ts";
+import { checked, checkedCounts, checkedPairs, deviation, mean, quantile } from "./summary.ts";
 
 /** An estimate and the range that covers the truth in a share `level` of repetitions. */
 export interface Interval {
@@ -34,8 +34,7 @@ export function meanInterval(values: ArrayLike<number>, level = 0.95): Interval 
  * @param n number of trials, at least 1
  */
 export function shareInterval(successes: number, n: number, level = 0.95): Interval {
-  if (!(Number.isInteger(n) && n >= 1 && Number.isInteger(successes) && successes >= 0 && successes <= n))
-    throw new GuerdonError("input", `a share needs whole numbers 0 <= successes <= n and n >= 1; got ${successes} of ${n}`);
+  checkedCounts(successes, n);
   const z2 = normalQuantile(upper(level)) ** 2;
   const estimate = successes / n;
   const centre = (successes + z2 / 2) / (n + z2);
@@ -98,7 +97,7 @@ export function bootstrapInterval<T>(
 }
 
 /** 0.95 -> 0.975: where the upper tail begins. */
-function upper(level: number): number {
+export function upper(level: number): number {
   if (!(level > 0 && level < 1)) throw new GuerdonError("usage", `an interval's level must be between 0 and 1; it is ${level}`);
   return 0.5 + level / 2;
 }

@@ -68,3 +68,9 @@ export function checkedPairs(left: ArrayLike<number>, right: ArrayLike<number>, 
   checked(left, atLeast, what);
   checked(right, atLeast, what);
 }
+
+/** Throws where a number of successes is not one of n trials. */
+export function checkedCounts(successes: number, n: number): void {
+  if (!(Number.isInteger(n) && n >= 1 && Number.isInteger(successes) && successes >= 0 && successes <= n))
+    throw new GuerdonError("input", `a share needs whole numbers 0 <= successes <= n and n >= 1; got ${successes} of ${n}`);
+}

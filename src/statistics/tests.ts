@@ -1,6 +1,6 @@
 import { GuerdonError } from "../error.ts";
 import { incompleteBeta, logGamma, tCdf } from "./special.ts";
-import { checked, checkedPairs, deviation, mean } from "./summary.ts";
+import { checked, checkedCounts, checkedPairs, deviation, mean } from "./summary.ts";
 
 /** What the null hypothesis is tested against: a difference in any direction, one above 0 or one below 0. */
 export type Side = "both" | "above" | "below";
@@ -64,8 +64,7 @@ export function welchTest(left: ArrayLike<number>, right: ArrayLike<number>, sid
  * @returns the p-value: how often so many ("above"), so few ("below") or so unlikely ("both") a number of successes is seen
  */
 export function shareTest(successes: number, n: number, at: number, side: Side = "both"): number {
-  if (!(Number.isInteger(n) && n >= 1 && Number.isInteger(successes) && successes >= 0 && successes <= n))
-    throw new GuerdonError("input", `a share needs whole numbers 0 <= successes <= n and n >= 1; got ${successes} of ${n}`);
+  checkedCounts(successes, n);
   if (!(at >= 0 && at <= 1)) throw new GuerdonError("usage", `a share is tested against a share in [0, 1]; got ${at}`);
   if (side === "above") return successes === 0 ? 1 : incompleteBeta(at, successes, n - successes + 1);
   if (side === "below") return successes === n ? 1 : incompleteBeta(1 - at, n - successes, successes + 1);

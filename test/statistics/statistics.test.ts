@@ -8,6 +8,7 @@ import {
   mean,
   meanInterval,
   median,
+  normal,
   passAtK,
   quantile,
   ratioInterval,
@@ -94,6 +95,24 @@ describe("intervals", () => {
     expect(ratioInterval([1, 2, 3], [-1, 1, 0.5])).toMatchObject({ low: -Infinity, high: Infinity });
     expect(() => ratioInterval([1, 2], [1, -1])).toThrow(/other than 0/);
     expect(() => ratioInterval([1, 2], [1])).toThrow(/2 and 1 values/);
+  });
+
+  test("Fieller's interval covers the ratio about as often as it says, for pairs that go together", () => {
+    let covered = 0;
+    for (let seed = 0; seed < 400; seed++) {
+      const rng = stream(seed, "pairs");
+      const pairs = Array.from({ length: 8 }, () => {
+        const common = normal(rng);
+        return [3 + common + 0.5 * normal(rng), 4 + common + 0.5 * normal(rng)] as const;
+      });
+      const { low, high } = ratioInterval(
+        pairs.map(([x]) => x),
+        pairs.map(([, y]) => y),
+      );
+      if (low <= 0.75 && 0.75 <= high) covered++;
+    }
+    // 380 are expected, with a deviation of 4.4.
+    expect(Math.abs(covered - 380)).toBeLessThan(3 * 4.4);
   });
 
   test("the bootstrap is seeded, contains the estimate and covers the truth about as often as it says", () => {
