@@ -5,8 +5,8 @@ import { incompleteGamma } from "./special.ts";
 export interface ChiSquare {
   /** Sum over cells of (count - expected)^2 / expected. */
   readonly statistic: number;
-  /** Cells with a positive probability, less one. */
-  readonly freedom: number;
+  /** Degrees of freedom: cells with a positive probability, less one. */
+  readonly degrees: number;
   /** How likely a statistic at least as large is where the probabilities are right. */
   readonly p: number;
 }
@@ -37,6 +37,6 @@ export function chiSquareTest(counts: ArrayLike<number>, probabilities: ArrayLik
     const expected = (drawn * probabilities[i]!) / mass;
     if (expected > 0) statistic += (counts[i]! - expected) ** 2 / expected;
   }
-  const freedom = possible - 1;
-  return { statistic, freedom, p: incompleteGamma(statistic / 2, freedom / 2) };
+  const degrees = possible - 1;
+  return { statistic, degrees, p: incompleteGamma(statistic / 2, degrees / 2) };
 }

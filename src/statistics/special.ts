@@ -62,7 +62,7 @@ export function incompleteBeta(x: number, a: number, b: number): number {
 }
 
 /**
- * The regularised upper incomplete gamma function Q(a, x): half of 2 a degrees of freedom make it the upper tail of chi-square at 2 x.
+ * The regularised upper incomplete gamma function Q(a, x): the probability that a chi-square number with 2 a degrees of freedom is above 2 x.
  *
  * @param x at least 0
  * @param a positive

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 from sklearn.linear_model import Ridge
@@ -103,12 +103,30 @@ def correlation(left, right):
     }
 
 
+def chi_square(counts, probabilities):
+    expected = np.array(probabilities) * sum(counts)
+    statistic, p = stats.chisquare(counts, expected)
+    return {"counts": counts, "probabilities": probabilities, "statistic": statistic, "degrees": len(counts) - 1, "p": p}
+
+
+def calibration(n):
+    """Ten bins of equal width, as in torchmetrics' BinaryCalibrationError with norm l1."""
+    p = np.abs(numbers(1, n)) / 1.5
+    labels = (numbers(2, n) > 0).astype(float)
+    which = np.minimum((p * 10).astype(int), 9)
+    error = sum(abs(p[which == b].mean() - labels[which == b].mean()) * (which == b).mean() for b in range(10) if (which == b).any())
+    return {"probabilities": p.tolist(), "labels": labels.tolist(), "error": error}
+
+
 P_VALUES = [[0.01, 0.04, 0.03, 0.005], [0.02, 0.02, 0.9, 0.001, 0.3], [0.5]]
 golden = {
     "versions": {name: version(name) for name in ["numpy", "scipy", "scikit-learn", "statsmodels"]},
     "beta": [beta(a, b) for a, b in [(1, 1), (3, 7), (8, 6), (0.3, 2.5), (120, 4), (0.01, 0.02)]],
     "tTests": [t_tests(numbers(1, 5).tolist(), numbers(2, 9).tolist()), t_tests([3.1, 2.9, 3.4, 3.3], [1.2, 1.9, 2.1, 1.4])],
     "share": [share(*case) for case in [(18, 20, 0.7), (3, 20, 0.5), (0, 10, 0.2), (10, 10, 0.8), (140, 400, 0.3), (5, 10, 0.5)]],
+    "chiSquare": [chi_square([44, 26, 30], [0.3, 0.3, 0.4]), chi_square([5, 9, 3, 40], [0.1, 0.2, 0.1, 0.6]), chi_square([600, 400], [0.5, 0.5])],
+    "incompleteGamma": [{"x": x, "a": a, "q": special.gammaincc(a, x)} for x, a in [(0.1, 0.5), (3, 0.5), (2, 2.5), (40, 2.5), (9.5, 10), (120, 100)]],
+    "calibration": calibration(40),
     "holm": [{"p": p, "adjusted": multipletests(p, method="holm")[1].tolist()} for p in P_VALUES],
     "fieller": [fieller([12.0, 15, 9, 14, 11, 16], [6.0, 8, 5, 6, 7, 7]), fieller([-1.0, 2, 0.5, -0.3], [4.0, 5, 4.5, 5.5])],
     "interquartileMean": [{"values": v, "mean": stats.trim_mean(v, 0.25)} for v in [numbers(1, 10).tolist(), numbers(2, 21).tolist(), [1.0, 2, 50]]],

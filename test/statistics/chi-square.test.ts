@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { chiSquareTest, stream } from "../../src/statistics/index.ts";
+import golden from "../golden/statistics.json" with { type: "json" };
 
 test("p-values of the chi-square distribution", () => {
   // Two cells a degree of freedom apart: counts chosen so that the statistic is known. Values of the upper tail from tables.
@@ -9,7 +10,7 @@ test("p-values of the chi-square distribution", () => {
       counts.map(() => 1),
     ).p;
   // (60 - 50)^2 / 50 * 2 = 4 with 1 degree of freedom: 2 (1 - Phi(2)).
-  expect(chiSquareTest([60, 40], [0.5, 0.5])).toEqual({ statistic: 4, freedom: 1, p: expect.closeTo(0.04550026389635842, 12) });
+  expect(chiSquareTest([60, 40], [0.5, 0.5])).toEqual({ statistic: 4, degrees: 1, p: expect.closeTo(0.04550026389635842, 12) });
   // Two degrees of freedom: exp(-statistic / 2), below and above the change of method.
   const three = chiSquareTest([44, 26, 30], [1, 1, 1]);
   expect(three.p).toBeCloseTo(Math.exp(-three.statistic / 2), 12);
@@ -19,6 +20,16 @@ test("p-values of the chi-square distribution", () => {
   const five = chiSquareTest([10, 12, 30, 8, 14], [1, 1, 1, 1, 1]);
   expect(five.p).toBeCloseTo(Math.exp(-five.statistic / 2) * (1 + five.statistic / 2), 12);
   expect(p([7, 7, 7])).toBe(1);
+});
+
+test.each(golden.chiSquare)("of $counts against $probabilities as SciPy has it", ({ counts, probabilities, ...want }) => {
+  const { statistic, degrees, p } = chiSquareTest(counts, probabilities);
+  expect(degrees).toBe(want.degrees);
+  for (const [got, reference] of [
+    [statistic, want.statistic],
+    [p, want.p],
+  ] as const)
+    expect(Math.abs(got - reference)).toBeLessThan(1e-11 * reference);
 });
 
 test("p-values are uniform where the probabilities are right, and tiny where they are not", () => {

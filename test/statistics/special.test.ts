@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { incompleteBeta, logGamma, normalCdf, normalQuantile, tCdf, tQuantile } from "../../src/statistics/index.ts";
+import { incompleteBeta, incompleteGamma, logGamma, normalCdf, normalQuantile, tCdf, tQuantile } from "../../src/statistics/index.ts";
+import golden from "../golden/statistics.json" with { type: "json" };
 
 /** Reference values: mpmath 1.3 with 40 digits. */
 const close = (got: number, want: number, relative = 2e-13): void =>
@@ -29,6 +30,8 @@ describe("special functions against mpmath", () => {
     [0.99, 150, 2.5, 0.6953398106025642],
     [0.42, 1000, 1400, 0.630526704585857],
   ])("incompleteBeta(%f, %f, %f)", (x, a, b, want) => close(incompleteBeta(x, a, b), want, 1e-11));
+
+  test.each(golden.incompleteGamma)("incompleteGamma($x, $a) as SciPy has it", ({ x, a, q }) => close(incompleteGamma(x, a), q, 1e-11));
 
   test.each([
     [0.1, 0.539827837277029],
@@ -76,6 +79,7 @@ describe("special functions against mpmath", () => {
     expect(() => normalQuantile(Number.NaN)).toThrow(/between 0 and 1/);
     expect(() => tQuantile(0.5, 0)).toThrow(/degrees/);
     expect(() => incompleteBeta(1.1, 1, 1)).toThrow(/incompleteBeta/);
+    expect(() => incompleteGamma(-1, 1)).toThrow(/incompleteGamma/);
     expect(() => logGamma(0)).toThrow(/x > 0/);
   });
 });
