@@ -12,6 +12,7 @@ import { checkedPairs } from "./summary.ts";
  * @throws GuerdonError "input" for unequal numbers, none, or a probability out of range
  */
 export function calibrationError(probabilities: ArrayLike<number>, labels: ArrayLike<number>, bins = 10): number {
+  if (!(Number.isInteger(bins) && bins >= 1)) throw new GuerdonError("usage", `bins must be a positive whole number; it is ${bins}`);
   checkedPairs(probabilities, labels, 1, "a calibration error");
   const difference = new Float64Array(bins);
   for (let i = 0; i < probabilities.length; i++) {

@@ -12,5 +12,6 @@ test("by hand: .9 and .7 in one bin of two are right half the time, .2 never", (
   expect(calibrationError([0.9, 0.2, 0.7], [1, 0, 0], 2)).toBeCloseTo(0.8 / 3, 14);
   expect(calibrationError([1, 0], [1, 0])).toBe(0);
   expect(() => calibrationError([1.2], [1])).toThrow(/probability 0 is 1.2/);
+  expect(() => calibrationError([1], [1], 0)).toThrow(/bins/);
   expect(() => calibrationError([1], [1, 0])).toThrow(/1 and 2 values/);
 });
