@@ -77,9 +77,9 @@ export function gaussianProcessPredict(
 export function gaussianProcessSample(process: GaussianProcess, points: Points, rng: Rng): Float64Array {
   const { prior } = process;
   const { means, reached } = conditioned(process, points);
-  const matrix = covariance(prior, points, points).map((prior_, at) => {
+  const matrix = covariance(prior, points, points).map((before, at) => {
     const [i, j] = [Math.floor(at / points.length), at % points.length];
-    return prior_ - dot(reached[i]!, reached[j]!) + (i === j ? 1e-9 * prior.variance : 0);
+    return before - dot(reached[i]!, reached[j]!) + (i === j ? 1e-9 * prior.variance : 0);
   });
   const noise = timesLower(
     cholesky(matrix, points.length),

@@ -1,6 +1,8 @@
 import { expect } from "vitest";
 import { gradientOf } from "../../src/objectives/index.ts";
 import type { Objective } from "../../src/objectives/index.ts";
+import { stream } from "../../src/statistics/index.ts";
+import { start } from "../../src/training/schedule.ts";
 import { outputs, pair, ragged } from "../objectives/cases.ts";
 
 /** Numbers are the card's, to as many digits as it gives. Losses are computed from float32 outputs, which are good to about 1e-7. */
@@ -9,6 +11,9 @@ export function near(got: number | ArrayLike<number>, want: number | readonly nu
   expect(a.length).toBe(b.length);
   for (const [i, x] of b.entries()) expect(a[i]).toBeCloseTo(x, digits);
 }
+
+/** Where a method's credit stands in a run that has just begun. */
+export const context = { rng: stream(0, "credit"), at: start, progress: 0 };
 
 export const column = (...x: number[]): Float64Array => Float64Array.from(x);
 /** Everything in one group. */

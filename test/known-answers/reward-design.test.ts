@@ -27,10 +27,9 @@ import { reinforcePlusPlus } from "../../src/training/index.ts";
 import { passAtK, stream } from "../../src/statistics/index.ts";
 import { scored } from "../credit/fixtures.ts";
 import { outputs, pair, ragged } from "../objectives/cases.ts";
-import { column, near, ofRow, ofScores, one } from "./kit.ts";
+import { column, context, near, ofRow, ofScores, one } from "./kit.ts";
 
 const tokenMeans = { aggregation: "token-mean", divisor: null } as const;
-const context = { rng: stream(0), at: { step: 0, phase: 0, inPhase: 0, signals: { seconds: 0 } }, progress: 0 };
 const softplus = (x: number): number => Math.log1p(Math.exp(x));
 
 test("S1 Bradley-Terry on sums over segments, and with soft labels", () => {

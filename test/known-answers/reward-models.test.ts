@@ -5,9 +5,21 @@ import { bandit, prefixTree, tilt } from "../../src/environments/index.ts";
 import { bradleyTerry, klPenalty, logRatioOutcome, outcomeLoss, pairLoss, gradientOf } from "../../src/objectives/index.ts";
 import { combineVotes, ensemble, labelProbabilities, reciprocalRank, reward, score, stepAggregate } from "../../src/rewards/index.ts";
 import type { StepAggregate } from "../../src/rewards/index.ts";
-import { areaUnderCurve, deviation, majorityAtK, mean, meanInterval, pairedTest, pearson, spearman } from "../../src/statistics/index.ts";
+import {
+  areaUnderCurve,
+  deviation,
+  majorityAtK,
+  mean,
+  meanInterval,
+  pairedTest,
+  pearson,
+  spearman,
+  stream,
+} from "../../src/statistics/index.ts";
+import { monteCarloValues, raft, statePrefix } from "../../src/training/index.ts";
+import { scored } from "../credit/fixtures.ts";
 import { outputs, pair, ragged } from "../objectives/cases.ts";
-import { column, near, ofRow, ofScores, one } from "./kit.ts";
+import { column, context, near, ofRow, ofScores, one } from "./kit.ts";
 
 test("S1 Bradley-Terry at rewards 1.2 and .5: loss, gradient, and only differences count", () => {
   const { loss, gradients } = ofScores(bradleyTerry({ read: "last" }), [1.2, 0.5]);
@@ -133,6 +145,28 @@ test("S13 metrics: accuracy of pairs, reciprocal rank, correlations, area under 
   near(areaUnderCurve([0.1, 0.4, 0.35, 0.8], [false, false, true, true]), 0.75, 12);
 });
 
+test("S14 rejection sampling: the likelihood of a policy's own accepted answers, and of nothing else", () => {
+  const table = scored([{ reward: 1, logProbs: [-1, -1, -1] }, { reward: 0 }, { reward: 1, mask: [1, 1] }]);
+  const { credit, objective } = raft();
+  const kept = credit(table, context)!;
+  expect(kept.rows).toEqual([table.rollouts[0]!.row, table.rollouts[2]!.row]);
+  near(
+    gradientOf(
+      objective,
+      kept,
+      outputs({
+        logProbs: [
+          [-1, -2, -3],
+          [-4, -5],
+        ],
+      }),
+    ).loss,
+    15 / 5,
+    12,
+  );
+  expect(credit(scored([{ reward: 0 }]), context)).toBeNull();
+});
+
 test("S15 outcome verifier on a score, and on log-ratios .2, .5, -1 with beta 1", () => {
   const at = (f: number, label: number): number =>
     gradientOf(outcomeLoss({ read: "last" }), ragged({ mask: [[1]], row: { label: [label] } }), outputs({ score: [[f]] })).loss;
@@ -144,6 +178,29 @@ test("S15 outcome verifier on a score, and on log-ratios .2, .5, -1 with beta 1"
       outputs({ logProbs: [[-0.8, -0.5, -2]] }),
     ).loss;
   near([ratios(1), ratios(0)], [0.8543552, 0.5543552]);
+});
+
+test("S16 the value of a prefix is the share of its continuations that succeed", async () => {
+  // Right after the first symbol 0 with probability .8, after 1 with .3.
+  const engine = softmaxEngine(prefixTree({ length: 2, symbols: 2 }), {
+    base: (s, a) => Math.log([0.5, 0.5, 0.2, 0.8, 0.7, 0.3][2 * s + a]!),
+  });
+  const requests = [0, 1, 2, 3].map((i) => ({ task: { id: "0", prompt: 0 }, group: "0", rng: stream(i, "walk") }));
+  const rollouts = await engine.sample(requests, { maxActions: 2 });
+  const { values } = await monteCarloValues(engine, rollouts, {
+    ends: () => [1, 2],
+    prefix: statePrefix,
+    success: (rows) => rows.map(({ row }) => row.actions[1]!),
+    continuations: 2500,
+    maxActions: 2,
+    seed: 0,
+  });
+  for (const [i, { row }] of rollouts.entries()) {
+    const p = row.actions[0] === 0 ? 0.8 : 0.3;
+    expect(Math.abs(values[i]![0]! - p)).toBeLessThan(4 * Math.sqrt((p * (1 - p)) / 2500));
+    expect(values[i]![1]).toBe(row.actions[1]);
+  }
+  expect(new Set(rollouts.map(({ row }) => row.actions[0])).size).toBe(2);
 });
 
 test("S17 the policy that is best for E[r] - beta KL is reference exp(r / beta): its gradient is zero there", () => {
