@@ -9,6 +9,7 @@ import { runFolders } from "../training/runs/read.ts";
 import { command } from "./command.ts";
 import { runFolder } from "./folders.ts";
 import { loadExport } from "./load-module.ts";
+import { methodNames, paperMethod } from "./papers.ts";
 import { didYouMean } from "./suggest.ts";
 
 const isFile = (name: string): boolean => /\.(ts|mts|js|mjs)$/.test(name);
@@ -28,12 +29,11 @@ export async function makeJob(name: string, { methods, ...options }: JobChoice):
   const job = await ownJob(name, options);
   if (methods === undefined) return job;
   const own = [job.contender, ...job.rivals];
-  const { methodNames, paperMethod } = await import("./papers.ts");
   const chosen: Record<string, Method> = {};
   for (const wanted of methods) {
-    const method = own.find(({ id }) => id === wanted)?.method ?? paperMethod(wanted, job);
+    const method = own.find(({ id }) => id === wanted)?.method ?? (await paperMethod(wanted, job));
     if (method === null) {
-      const known = [...own.map(({ id }) => id), ...methodNames()];
+      const known = [...own.map(({ id }) => id), ...(await methodNames())];
       throw new GuerdonError(
         "usage",
         `there is no method ${wanted} for ${job.name}.${didYouMean(wanted, known)} There are: ${known.join(", ")}`,

@@ -2,7 +2,6 @@ import { existsSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { GuerdonError } from "../error.ts";
-import { papers } from "../papers/catalogue.ts";
 import { checkForm } from "../papers/form.ts";
 import type { Paper } from "../papers/paper.ts";
 import type { Job, Method } from "../training/index.ts";
@@ -17,6 +16,9 @@ export interface FoundPaper {
   readonly path: string;
 }
 
+/** Loaded when it is asked for: every paper's parts come with it. */
+const catalogue = async (): Promise<readonly Paper[]> => (await import("../papers/catalogue.ts")).papers;
+
 const isFile = (name: string): boolean => /\.[cm]?[jt]s$/.test(name);
 
 /**
@@ -30,6 +32,7 @@ export async function findPaper(name: string): Promise<FoundPaper> {
     checkForm(paper, basename(name).replace(/\.[cm]?[jt]s$/, ""));
     return { paper, path: resolve(name) };
   }
+  const papers = await catalogue();
   const paper = papers.find(({ slug }) => slug === name);
   if (paper === undefined)
     throw new GuerdonError(
@@ -44,7 +47,7 @@ export async function findPaper(name: string): Promise<FoundPaper> {
 }
 
 /** Names by which a paper of the catalogue can be asked for. */
-export const slugs = (): readonly string[] => papers.map(({ slug }) => slug);
+export const slugs = async (): Promise<readonly string[]> => (await catalogue()).map(({ slug }) => slug);
 
 /** As modules are imported. */
 export const fileUrl = ({ path }: FoundPaper): string => pathToFileURL(path).href;
@@ -60,8 +63,11 @@ export function inputsOf({ paper, path }: FoundPaper): string {
 }
 
 /** Slugs of the papers whose methods train language models. */
-export const methodNames = (): readonly string[] => papers.filter(({ method }) => method !== undefined).map(({ slug }) => slug);
+export const methodNames = async (): Promise<readonly string[]> =>
+  (await catalogue()).filter(({ method }) => method !== undefined).map(({ slug }) => slug);
 
 /** A paper's method as a job trains with it; null where there is no such paper, or its method is not for language models. */
-export const paperMethod = (slug: string, { environment }: Job): Method | null =>
-  papers.find((paper) => paper.slug === slug)?.method?.({ environment }) ?? null;
+export async function paperMethod(slug: string, { environment }: Job): Promise<Method | null> {
+  const paper = (await catalogue()).find((one) => one.slug === slug);
+  return paper?.method?.({ environment }) ?? null;
+}

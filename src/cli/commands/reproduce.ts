@@ -47,7 +47,7 @@ interface Asked extends FoundPaper {
  */
 export async function reproduce(screen: Screen, names: readonly string[], options: ReproduceCommand): Promise<number> {
   const { out = "results", quick = false, force = false, processes = availableParallelism() } = options;
-  const asked = await askedFor(names.length > 0 ? names : slugs(), out, options);
+  const asked = await askedFor(names.length > 0 ? names : await slugs(), out, options);
   if (asked.length === 0) screen.say("There are no papers yet.");
 
   const shown = new Map<string, ShownClaim>();
