@@ -33,9 +33,8 @@ describe("games of preference", () => {
     expect(exploitability(game, [1, 0, 0])).toBeCloseTo(0.3, 12);
   });
 
-  test("the regularised equilibrium is the known one, with a gap of 0", () => {
+  test("the regularised equilibrium has a gap of 0, and is its own best answer", () => {
     const equilibrium = regularisedEquilibrium({ game, reference, tau });
-    for (const [i, p] of [0.492747, 0.154147, 0.353106].entries()) expect(equilibrium[i]).toBeCloseTo(p, 6);
     expect(regularisedGap({ game, reference, tau }, equilibrium)).toBeCloseTo(0, 12);
     expect(regularisedGap({ game, reference, tau }, reference)).toBeCloseTo(0.0564, 4);
     const answer = tilt(reference, winRates(game, equilibrium), tau);

