@@ -43,7 +43,7 @@ describe("the Beta belief", () => {
   ])("draws from Beta(%f, %f) have its moments and its distribution", (alpha, beta) => {
     const belief = { alpha, beta };
     const rng = stream(0, "beta", alpha, beta);
-    const n = 4000;
+    const n = 30_000;
     const draws = Array.from({ length: n }, () => betaSample(belief, rng)).sort((a, b) => a - b);
     const error = Math.sqrt(betaVariance(belief) / n);
     expect(Math.abs(mean(draws) - betaMean(belief))).toBeLessThan(4 * error);

@@ -43,7 +43,7 @@ describe("the linear belief", () => {
   });
 
   test("draws have the belief's mean and covariance", () => {
-    const want = golden.linear[0]!;
+    const want = golden.linear[1]!;
     const [belief, rng] = [fitted(want), stream(0, "linear")];
     expectMoments(
       Array.from({ length: 3000 }, () => linearSample(belief, rng)),
