@@ -1,6 +1,9 @@
 import { paper as canon } from "./canon.ts";
 import { paper as clipDelta } from "./clip-delta.ts";
+import { paper as oreal } from "./oreal.ts";
+import { paper as freeProcessRewards } from "./free-process-rewards.ts";
+import { paper as generalPreferenceModel } from "./general-preference-model.ts";
 import type { Paper } from "./paper.ts";
 
 /** Every paper whose claim can be run, in the order in which they are shown. */
-export const papers: readonly Paper[] = [canon, clipDelta];
+export const papers: readonly Paper[] = [canon, clipDelta, oreal, freeProcessRewards, generalPreferenceModel];

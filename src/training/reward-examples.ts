@@ -111,17 +111,18 @@ export function textOutcomes(
 ): Examples<TextSequence> {
   const made = rows.map(({ prompt, completion }, i) => textAnswer(tokenizer, prompt, completion, `row ${i + 1}`).row);
   const notes = rows.map((one) => ({ group: typeof one.prompt === "string" ? one.prompt : JSON.stringify(one.prompt), ...one }));
-  return outcomes(made, notes, (row) => row.actions.length);
+  return outcomeExamples(made, notes, (row) => row.actions.length);
 }
 
 /** Feature vectors with outcome labels, for a `scorer`. Throws as `featurePairs` does, naming the row. */
 export function featureOutcomes(rows: readonly (OutcomeNotes & { readonly features: ArrayLike<number> })[]): Examples<FeatureSequence> {
   const made = rows.map(({ features }, i) => featureRow(features, `row ${i + 1}`));
   sameLength(made, (k) => `row ${k + 1}`);
-  return outcomes(made, rows, () => 1);
+  return outcomeExamples(made, rows, () => 1);
 }
 
-function outcomes<X>(rows: readonly X[], notes: readonly OutcomeNotes[], actions: (row: X) => number): Examples<X> {
+/** Rows of any model with one label each: row column "label". Throws as `textOutcomes` does. */
+export function outcomeExamples<X>(rows: readonly X[], notes: readonly OutcomeNotes[], actions: (row: X) => number): Examples<X> {
   if (rows.length === 0) throw new GuerdonError("input", "There are no rows.");
   return {
     ...plain(rows, actions),

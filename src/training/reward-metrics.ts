@@ -56,26 +56,35 @@ export function judgements<X>(form: RewardForm, examples: Examples<X>): Judgemen
   return { of: "rows", labels: Float64Array.from(row["label"]) };
 }
 
-/** A model's reading of each row of examples. */
-async function readings<X>(form: RewardForm, reader: Pick<Reader<X>, "forward">, examples: Examples<X>): Promise<RowReading[]> {
+/**
+ * What a model says of each row of examples: its reward or embedding, and its steps.
+ *
+ * @param ends for each row the number of actions up to the end of each step; default: where the mask is 1 for labelled steps, else one step
+ */
+export async function readRewards<X>(
+  form: RewardForm,
+  reader: Pick<Reader<X>, "forward">,
+  examples: Examples<X>,
+  ends?: readonly (readonly number[])[],
+): Promise<RowReading[]> {
   const outputs: Outputs = await reader.forward(examples.rows, outputsOf(form.objective));
   const { offsets, mask, token } = examples;
   return examples.rows.map((_, i) => {
     const [from, to] = [offsets[i]!, offsets[i + 1]!];
     const own = mask.subarray(from, to);
-    const ends = form.reading.kind === "steps" ? [...own.keys()].filter((j) => own[j]! > 0).map((j) => j + 1) : null;
+    const steps = ends?.[i] ?? (form.reading.kind === "steps" ? [...own.keys()].filter((j) => own[j]! > 0).map((j) => j + 1) : null);
     return readRow(form.reading, {
       outputs: Object.fromEntries(Object.entries(outputs).map(([name, perRow]) => [name, perRow[i]!])),
       mask: own,
       ...(token["reference"] ? { reference: token["reference"].subarray(from, to) } : {}),
-      ...(ends ? { ends } : {}),
+      ...(steps ? { ends: steps } : {}),
     });
   });
 }
 
 /** Rewards on the examples, to say where they lie; for preferences the leads of the chosen answers and, for a mean of 0, of the others. */
 export async function rewardsOn<X>(form: RewardForm, reader: Pick<Reader<X>, "forward">, examples: Examples<X>): Promise<number[]> {
-  const read = await readings(form, reader, examples);
+  const read = await readRewards(form, reader, examples);
   if (form.reading.kind !== "preference") return read.map(({ numbers }) => numbers[0]!);
   return leads(form, read, examples).flatMap((x) => [x, -x]);
 }
@@ -94,7 +103,7 @@ export async function fitMetrics<X>(
   const { of, labels } = judgements(form, examples);
   const perMember: number[][] = [];
   for (const { engine } of members) {
-    const read = await readings(form, engine, examples);
+    const read = await readRewards(form, engine, examples);
     perMember.push(
       of === "pairs"
         ? leads(form, read, examples)
@@ -128,4 +137,22 @@ export async function fitMetrics<X>(
     brier: mean(p.map((x, k) => (x - wanted[k]!) ** 2)),
     calibrationError: calibrationError(both.p, both.wanted),
   };
+}
+
+/**
+ * How often the lowest score of an answer's steps lies on its error: a mean over the answers with exactly one wrong step. Where several steps
+ * share the lowest score the error counts as found with the chance of picking it.
+ *
+ * @param scores one number a step of each answer
+ * @param right whether each step is right
+ * @throws GuerdonError "input" when no answer has exactly one wrong step
+ */
+export function errorLocalisation(scores: readonly (readonly number[])[], right: readonly (readonly boolean[])[]): number {
+  const single = [...right.keys()].filter((i) => right[i]!.filter((ok) => !ok).length === 1);
+  if (single.length === 0) throw new GuerdonError("input", "errorLocalisation: no answer has exactly one wrong step.");
+  const found = single.map((i) => {
+    const least = Math.min(...scores[i]!);
+    return scores[i]![right[i]!.indexOf(false)] === least ? 1 / scores[i]!.filter((score) => score === least).length : 0;
+  });
+  return mean(found);
 }
