@@ -189,6 +189,15 @@ describe("reproduce", () => {
     expect(existsSync(join(root, "results"))).toBe(false);
   });
 
+  test("the example of docs/papers.md", async () => {
+    const { status, out, said } = await guerdon(
+      ["reproduce", join(source, "../examples/leave-one-out.ts"), "--seeds", "0-19", "--json"],
+      root,
+    );
+    expect(status, said).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({ claims: [{ slug: "leave-one-out", counts: false, record: { holds: true } }] });
+  });
+
   test("what cannot be asked for is bad usage", async () => {
     const unknown = await guerdon(["reproduce", "canom"], root);
     expect(unknown.status).toBe(2);

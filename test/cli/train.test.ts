@@ -130,6 +130,23 @@ describe("train", () => {
     expect(other.status).toBe(2);
   });
 
+  test("--method trains with a paper's method; the comparison has the job's own under equal time; resume knows it", async () => {
+    const words = ["train", "tiny.ts", "--method", "canon", "--steps", "3", "--json"];
+    const { status, out, said } = await guerdon(words, root);
+    expect(status, said).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({
+      directory: join("runs", "tiny-canon-0"),
+      result: { training: { id: "canon", title: "CANON" } },
+    });
+    const resumed = await guerdon(["resume", "runs/tiny-canon-0", "--compare", "--json"], root);
+    expect((JSON.parse(resumed.out) as Trained).methods?.map(({ id }) => id)).toEqual(["canon", "grpo", "control"]);
+    const several = await guerdon(["train", "tiny.ts", "--method", "control", "--method", "canon", "--dry-run", "--json"], root);
+    expect(JSON.parse(several.out)).toMatchObject({ training: { method: { name: "supervised" } }, rivals: ["canon", "grpo"] });
+    const unknown = await guerdon(["train", "tiny.ts", "--method", "canom"], root);
+    expect(unknown.status).toBe(2);
+    expect(unknown.said).toContain("there is no method canom for tiny. Did you mean canon? There are: grpo, control, canon");
+  });
+
   test("a configuration file that is gone, and a reward that throws, are named", async () => {
     writeFileSync(join(root, "gone.ts"), tiny.replace('name: "tiny"', 'name: "gone"'));
     await guerdon(["train", "gone.ts", "--steps", "1"], root);

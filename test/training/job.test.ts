@@ -7,7 +7,7 @@ import { parameterShapes } from "../../src/policies/index.ts";
 import { compareJob, runJob, type JobEvent } from "../../src/training/job.ts";
 import { mainJob, type MainJobFile } from "../../src/training/main-job.ts";
 import { describeMethod, raft, supervised } from "../../src/training/methods.ts";
-import { countdownJob, defineJob, jobs, sortingJob, type Job, type JobOptions } from "../../src/training/recipes.ts";
+import { countdownJob, defineJob, jobs, sortingJob, withMethods, type Job, type JobOptions } from "../../src/training/recipes.ts";
 import { readManifest } from "../../src/training/run-folder.ts";
 import { readMetrics } from "../../src/training/runs/read.ts";
 import type { Rng } from "../../src/statistics/stream.ts";
@@ -178,6 +178,17 @@ test("a rival's name is a folder of its own", () => {
     defineJob({ name: "j", environment, model, longestPrompt: 6, method: raft(), rivals: { [name]: raft() }, steps: 1 });
   for (const name of ["raft", "warm-up", "../up", "Big"]) expect(() => define(name)).toThrow(/names its folder/);
   expect(define("raft-2")({ seed: 1 }).rivals[0]!.id).toBe("raft-2");
+});
+
+test("other methods in place of a job's own: the first is trained, the rest and the job's own are compared with it", () => {
+  const job = countdownJob({ seed: 1, tasksPerStep: 3, demonstrations: 7 });
+  const other = withMethods(job, { mine: raft({ groupSize: 5 }), raft: raft({ groupSize: 9 }), shown: supervised() });
+  expect(other.contender).toMatchObject({ id: "mine", tasksPerStep: 3, method: { groupSize: 5 } });
+  expect(other.rivals.map(({ id }) => id)).toEqual(["raft", "shown", "grpo", "dr-grpo", "online-dpo", "supervised"]);
+  expect(other.rivals[0]).toMatchObject({ method: { groupSize: 9 } });
+  expect(other.rivals[1]!.tasksPerStep).toBe(7);
+  expect(withMethods(countdownJob({ seed: 1, groupSize: 4 }), { raft: raft() }).contender.method).toMatchObject({ groupSize: 4 });
+  expect(() => withMethods(job, {})).toThrow("at least one method");
 });
 
 test("the results file has the numbers of every seed, and is not written before all are there", async () => {
