@@ -148,7 +148,6 @@ export function softmaxPolicy(process: Finite, options: SoftmaxOptions = {}): So
       weights: { shape: [K], data: new Float32Array(K) },
       ...(values ? { values: { shape: [S], data: new Float32Array(S) } } : {}),
       ...(scores ? { scores: { shape: [S * A], data: new Float32Array(S * A) } } : {}),
-      ...(scores ? { scores: { shape: [S * A], data: new Float32Array(S * A) } } : {}),
     }),
     actions: (row) => row.actions.length,
     forward: outputsOf,
@@ -162,7 +161,6 @@ export function softmaxPolicy(process: Finite, options: SoftmaxOptions = {}): So
         for (let j = 0; j < actions.length; j++) {
           const state = states[j]!;
           if (value) into["values"]![state]! += value[i]![j]!;
-          if (score) into["scores"]![state * A + actions[j]!]! += score[i]![j]!;
           if (score) into["scores"]![state * A + actions[j]!]! += score[i]![j]!;
           if (!logProbs && !entropy) continue;
           visit(weights, state);

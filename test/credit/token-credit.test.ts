@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import {
+  bothKinds,
   center,
   cumulativeTokenWeights,
   examples,
@@ -16,6 +17,7 @@ import {
   whiten,
   withCorrection,
 } from "../../src/credit/index.ts";
+import { stream } from "../../src/statistics/index.ts";
 import { scored } from "./fixtures.ts";
 
 const close = (got: ArrayLike<number>, want: readonly number[], digits = 6): void => {
@@ -178,4 +180,19 @@ describe("rewards of steps on tokens", () => {
     ]);
     expect(whiten(two, [Float64Array.of(2, 99, 2), Float64Array.of(2, 2)]).flatMap((r) => [...r])).toEqual([0, 0, 0, 0, 0]);
   });
+});
+
+test("as many rows of either kind of each group that has both", () => {
+  const label = Float64Array.of(1, 0, 0, 1, 0, 0, 1, 1);
+  const group = Int32Array.of(0, 0, 0, 0, 1, 1, 2, 2);
+  expect([...bothKinds(label, group, Infinity, stream(0, "kinds"))]).toEqual([0, 1, 2, 3]);
+  const seen = new Set<string>();
+  for (let i = 0; i < 60; i++) {
+    const kept = bothKinds(label, group, 1, stream(i, "kinds"));
+    expect([...kept].map((row) => label[row]).toSorted()).toEqual([0, 1]);
+    seen.add(kept.join(" "));
+  }
+  expect(seen).toEqual(new Set(["0 1", "0 2", "1 3", "2 3"]));
+  expect([...bothKinds(Float64Array.of(0, 0), Int32Array.of(0, 0), 1, stream(0, "kinds"))]).toEqual([]);
+  expect(() => bothKinds(label, group, 0, stream(0, "kinds"))).toThrow(/at least 1, or Infinity/);
 });

@@ -5,6 +5,7 @@ import {
   divergence,
   finiteTasks,
   geometricMean,
+  given,
   optimalValue,
   prefixTree,
   regret,
@@ -43,6 +44,15 @@ describe("the best policy near a reference", () => {
     // All mass on the best answer is -log 0.3 = 1.204 nats away.
     expect(() => tiltTo(reference, reward, 1.21)).toThrow(/between 0 and 1.2039/);
     expect(() => tiltTo(reference, [1, 1, 1], 0.1)).toThrow(/0.1 nats/);
+  });
+
+  test("given a condition", () => {
+    near(
+      given(reference, (i) => i !== 0),
+      [0, 0.6, 0.4],
+      12,
+    );
+    expect(() => given([1, 0], (i) => i === 1)).toThrow(/nowhere/);
   });
 
   test("does not overflow for a small temperature", () => {

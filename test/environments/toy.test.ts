@@ -5,6 +5,7 @@ import {
   drawOutcome,
   finiteTasks,
   grid,
+  hiddenSymbols,
   lock,
   outcomesOf,
   stepActions,
@@ -141,6 +142,26 @@ describe("finite processes", () => {
     [0.65, 0.9].forEach((mean, k) => expect(many.reduce((sum, q) => sum + q[k]!, 0) / 3000).toBeCloseTo(mean, 2));
     expect(() => workCounter({ ...options, progress: 1.2 })).toThrow(/1.2 is not a probability/);
     expect(() => workCounter({ ...options, horizon: 0 })).toThrow(/horizon/);
+  });
+
+  it("hiddenSymbols: right where the hidden positions are, with a chance that is a product", () => {
+    const { process, right, isRight, chance, answers, numberOf, score, tasks } = hiddenSymbols({
+      length: 5,
+      symbols: 3,
+      hidden: 2,
+      rng: stream(3, "hidden"),
+    });
+    expect(process).toMatchObject({ tasks: 1, states: 5, actions: 3, horizon: 5 });
+    expect(right.size).toBe(2);
+    const all = answers();
+    expect(all.length).toBe(243);
+    expect(new Set(all.map((answer) => answer.join(""))).size).toBe(243);
+    all.forEach((answer, number) => expect(numberOf(answer)).toBe(number));
+    expect(all.filter(isRight).length).toBe(27);
+    expect(chance(() => [1 / 3, 1 / 3, 1 / 3])).toBeCloseTo(1 / 9, 12);
+    const one = all.find(isRight)!;
+    expect(score({ states: Int32Array.of(0, 1, 2, 3, 4), actions: one }, tasks("train")[0]!, never)).toBe(1);
+    expect(() => hiddenSymbols({ length: 2, symbols: 3, hidden: 3, rng: never })).toThrow(/from 1 to the length/);
   });
 
   it("refuses sizes that make no process", () => {

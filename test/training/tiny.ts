@@ -16,7 +16,7 @@ export interface TinyEngine extends LocalEngine<TextSequence> {
 export async function tinyEngine(
   environment: TextEnvironment,
   seed = 1,
-  heads: { readonly valueHead?: boolean } = {},
+  heads: { readonly valueHead?: boolean; readonly scoreHead?: boolean } = {},
 ): Promise<TinyEngine> {
   const tokenizer = symbolTokenizer(environment.symbols!);
   const policy = transformer(

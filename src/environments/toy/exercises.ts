@@ -1,5 +1,5 @@
 import type { StateSequence } from "../../policies/policy.ts";
-import { below, normal } from "../../statistics/stream.ts";
+import { below, normal, shuffled } from "../../statistics/stream.ts";
 import type { Rng } from "../../statistics/stream.ts";
 import { GuerdonError } from "../../error.ts";
 import type { Split, Task } from "../environment.ts";
@@ -105,5 +105,49 @@ export function logitPool(o: {
     ...exercise({ ...bandit({ tasks, actions: 2 }), name: "logit pool" }, ({ actions }) => actions[0]!),
     features: (state, action) => (action === 1 ? vectors[state]! : wrong),
     base: (state, action) => (action === 1 ? -difficulties[state]! : 0),
+  };
+}
+
+/**
+ * An answer of `length` symbols that is right, worth 1, when a few of its positions hold the right symbol; the others do not matter. With a
+ * table of logits (one softmax a position) the chance of a right answer is a product, and nothing need be sampled to measure it.
+ *
+ * @param o.hidden number of positions that matter
+ * @param o.rng draws which, and their symbols
+ */
+export function hiddenSymbols(o: {
+  readonly length: number;
+  readonly symbols: number;
+  readonly hidden: number;
+  readonly rng: Rng;
+}): Exercise & {
+  /** The right symbol of each position that matters. */
+  readonly right: ReadonlyMap<number, number>;
+  isRight(actions: ArrayLike<number>): boolean;
+  /** The chance of a right answer. */
+  chance(probs: (position: number) => ArrayLike<number>): number;
+  /** All symbols^length answers; `numberOf` says where one stands. */
+  answers(): readonly Int32Array[];
+  numberOf(actions: ArrayLike<number>): number;
+} {
+  const { length, symbols, hidden, rng } = o;
+  if (!(Number.isInteger(hidden) && hidden >= 1 && hidden <= length))
+    throw new GuerdonError("usage", `hiddenSymbols: hidden must be a whole number from 1 to the length (${length}), not ${hidden}.`);
+  const positions = shuffled(
+    Array.from({ length }, (_, position) => position),
+    rng,
+  ).slice(0, hidden);
+  const right = new Map(positions.map((position) => [position, below(rng, symbols)]));
+  const isRight = (actions: ArrayLike<number>): boolean => [...right].every(([position, symbol]) => actions[position] === symbol);
+  return {
+    ...exercise({ ...lock({ tasks: 1, length, symbols }), name: "hidden symbols" }, ({ actions }) => (isRight(actions) ? 1 : 0)),
+    right,
+    isRight,
+    chance: (probs) => [...right].reduce((product, [position, symbol]) => product * probs(position)[symbol]!, 1),
+    answers: () =>
+      Array.from({ length: symbols ** length }, (_, number) =>
+        Int32Array.from({ length }, (__, position) => Math.floor(number / symbols ** position) % symbols),
+      ),
+    numberOf: (actions) => Array.from(actions).reduceRight((number, symbol) => number * symbols + symbol, 0),
   };
 }

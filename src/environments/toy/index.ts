@@ -3,7 +3,7 @@ export { drawOutcome, finiteTasks, outcomesOf } from "./finite.ts";
 export { bandit, chain, grid, lock, prefixTree, stepActions, stepTask } from "./processes.ts";
 export { modularChain } from "./modular-chain.ts";
 export type { SoftOptimum } from "./optimum.ts";
-export { divergence, geometricMean, optimalValue, regret, regularisedValue, softOptimum, tilt, tiltTo } from "./optimum.ts";
+export { divergence, geometricMean, given, optimalValue, regret, regularisedValue, softOptimum, tilt, tiltTo } from "./optimum.ts";
 export type { Preferences, RegularisedGame } from "./games.ts";
 export {
   bradleyTerryPreferences,
@@ -18,4 +18,5 @@ export {
 export { workActions, workCounter } from "./work-counter.ts";
 export type { WorkCounter, WorkCounterOptions } from "./work-counter.ts";
 export type { Exercise, Worth } from "./exercises.ts";
-export { exercise, logitPool, prefixLock } from "./exercises.ts";
+export { exercise, hiddenSymbols, logitPool, prefixLock } from "./exercises.ts";
+export { armBandit } from "./arm-bandit.ts";

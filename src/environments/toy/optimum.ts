@@ -62,6 +62,18 @@ export function geometricMean(a: ArrayLike<number>, b: ArrayLike<number>, weight
   );
 }
 
+/**
+ * The distribution of what fulfils a condition: p where it holds, normalised, and 0 elsewhere.
+ *
+ * @throws GuerdonError "usage" when it holds nowhere that p reaches
+ */
+export function given(p: ArrayLike<number>, holds: (i: number) => boolean): Float64Array {
+  const kept = Float64Array.from(p, (mass, i) => (holds(i) ? mass : 0));
+  const total = kept.reduce((sum, mass) => sum + mass, 0);
+  if (!(total > 0)) throw new GuerdonError("usage", "The condition holds nowhere that has any probability.");
+  return kept.map((mass) => mass / total);
+}
+
 /** KL(p || q) in nats; Infinity where q forbids what p does. */
 export function divergence(p: ArrayLike<number>, q: ArrayLike<number>): number {
   sameLength(p, q);
