@@ -22,5 +22,5 @@ export type { RewardTransform } from "./running.ts";
 export { cumulativeTokenWeights } from "./token-weights.ts";
 export type { TokenWeights } from "./token-weights.ts";
 export { halves } from "./split.ts";
-export { bothKinds, mostVaried, rowMeans, topCells } from "./selection.ts";
+export { bothKinds, highestRows, mostVaried, randomRows, rowMeans, topCells } from "./selection.ts";
 export { lengths, meanRecorded, withRecorded } from "./recorded.ts";

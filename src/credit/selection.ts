@@ -71,6 +71,14 @@ export function bothKinds(label: Column, key: Key, each: number, rng: Rng): Int3
   return Int32Array.from(kept).sort();
 }
 
+/** `count` rows of each group at random, for comparison with rules that choose. Ascending. */
+export const randomRows = (key: Key, count: number, rng: Rng): Int32Array =>
+  Int32Array.from([...rowsByKey(key).values()].flatMap((rows) => shuffled(rows, rng).slice(0, count))).sort();
+
+/** The `count` rows of each group with the highest values; of equal ones the earlier. Ascending. */
+export const highestRows = (x: Column, key: Key, count: number): Int32Array =>
+  Int32Array.from([...rowsByKey(key).values()].flatMap((rows) => rows.toSorted((a, b) => x[b]! - x[a]!).slice(0, count))).sort();
+
 /**
  * Token weights that keep the cells with the largest scores: 1 for the top `share` of the unmasked cells (rounded up, so at least one),
  * 0 for the others. For `reweight`. Of equal scores the earlier cell is kept.

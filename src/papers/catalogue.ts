@@ -1,4 +1,5 @@
 import { paper as canon } from "./canon.ts";
+import { paper as d3s } from "./d3s.ts";
 import { paper as clipDelta } from "./clip-delta.ts";
 import { paper as oreal } from "./oreal.ts";
 import { paper as freeProcessRewards } from "./free-process-rewards.ts";
@@ -6,4 +7,4 @@ import { paper as generalPreferenceModel } from "./general-preference-model.ts";
 import type { Paper } from "./paper.ts";
 
 /** Every paper whose claim can be run, in the order in which they are shown. */
-export const papers: readonly Paper[] = [canon, clipDelta, oreal, freeProcessRewards, generalPreferenceModel];
+export const papers: readonly Paper[] = [canon, d3s, clipDelta, oreal, freeProcessRewards, generalPreferenceModel];

@@ -1,6 +1,8 @@
 export { papers } from "./catalogue.ts";
 export { canon } from "./canon.ts";
 export type { CanonOptions } from "./canon.ts";
+export { d3s } from "./d3s.ts";
+export type { D3sOptions } from "./d3s.ts";
 export { clipDelta } from "./clip-delta.ts";
 export { oreal } from "./oreal.ts";
 export type { OrealOptions } from "./oreal.ts";

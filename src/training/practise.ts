@@ -1,3 +1,4 @@
+import type { Examples } from "../credit/index.ts";
 import type { Curriculum, Tasks } from "../curricula/index.ts";
 import { dynamicSampling, gather, uniform } from "../curricula/index.ts";
 import type { Engine, Reader, UpdateOptions } from "../engines/engine.ts";
@@ -42,8 +43,8 @@ export interface Practised<X> {
   readonly index: number;
   /** Answers that were drawn, learnt from or not: what the step cost. */
   readonly drawn: number;
-  /** Rows that the step's updates saw. */
-  readonly trained: number;
+  /** What credit made of them; null where there was nothing to learn from. */
+  readonly examples: Examples<X> | null;
   /** The answers that it learnt from. */
   readonly rollouts: readonly Rollout<X>[];
   readonly reward: readonly number[];
@@ -98,7 +99,7 @@ export async function* practise<X, T extends Task>(options: PractiseOptions<X, T
     yield {
       index: index + 1,
       drawn: gathered.rollouts.length + gathered.discarded.rollouts.length,
-      trained: learnt.updates.flat().reduce((sum, { examples }) => sum + examples.rows.length, 0),
+      examples: learnt.examples,
       rollouts: table.rollouts,
       reward: [...table.reward],
       again: gathered.groups.again / gathered.groups.attempted,

@@ -57,3 +57,9 @@ export function schedule(rate: number | Rate, budget: Budget): Schedule {
     return peak * (floor + (1 - floor) * left);
   };
 }
+
+/** A number that goes along a line while a phase lasts: `from` at its beginning, `to` at its end. A number stays what it is. */
+export type Ramp = number | { readonly from: number; readonly to: number };
+
+/** @param past share of the phase that is over, in [0, 1] */
+export const rampAt = (ramp: Ramp, past: number): number => (typeof ramp === "number" ? ramp : ramp.from + (ramp.to - ramp.from) * past);
