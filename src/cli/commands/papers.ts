@@ -24,7 +24,8 @@ export async function papers(
     screen.say(
       `No paper has ${words.length === 1 ? "the word" : "all the words"} ${words.join(" ")}.${didYouMean(words.join("-"), slugsAndWords())}`,
     );
-  const text = listed.length === 1 ? detail(screen, listed[0]!.paper, listed[0]!.record) : listed.length > 1 ? list(listed) : "";
+  const text =
+    listed.length === 1 ? detail(screen, listed[0]!.paper, listed[0]!.record) : listed.length > 1 ? list(listed, screen.width) : "";
   if (listed.length > 0 || screen.json) screen.result(text, { papers: listed.map(({ paper, record }) => json(paper, record)) });
 }
 
@@ -35,10 +36,16 @@ const slugsAndWords = (): readonly string[] => catalogue.flatMap(({ slug, title 
 
 const held = (record: ClaimRecord | null): string => (record === null ? "not run yet" : record.holds ? "yes" : "NO");
 
-const list = (listed: readonly { readonly paper: Paper; readonly record: ClaimRecord | null }[]): string =>
+const list = (listed: readonly { readonly paper: Paper; readonly record: ClaimRecord | null }[], width: number): string =>
   table(
     ["paper", "title", "family", "claim", "held"],
-    listed.map(({ paper, record }) => [paper.slug, cut(paper.title, 60), paper.family, paper.claim.label, held(record)]),
+    listed.map(({ paper, record }) => [
+      paper.slug,
+      cut(paper.title, Math.max(30, width - 70)),
+      paper.family,
+      paper.claim.label,
+      held(record),
+    ]),
   );
 
 const cut = (text: string, width: number): string => (text.length > width ? `${text.slice(0, width - 1)}…` : text);

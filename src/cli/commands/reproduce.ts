@@ -31,8 +31,6 @@ const quickSeeds = 4;
 const trialFolder = join(".guerdon", "trials");
 
 interface Asked extends FoundPaper {
-  /** As it was asked for. */
-  readonly name: string;
   readonly inputs: string;
   readonly seeds: readonly number[];
   /** Whether the result may be recorded: fresh seeds, and at least as many as the claim asks for. */
@@ -72,7 +70,7 @@ export async function reproduce(screen: Screen, names: readonly string[], option
   });
 
   const claims = asked.map(({ paper: { slug } }) => shown.get(slug)!);
-  report(screen, claims, asked, { out, quick });
+  report(screen, claims, names, { out, quick });
   const news = ({ state, record, counts }: ShownClaim, i: number): boolean =>
     state === "failed" || (counts && record?.holds === false && asked[i]!.before?.holds !== false);
   return claims.some(news) ? 1 : 0;
@@ -87,7 +85,7 @@ async function askedFor(names: readonly string[], out: string, { quick = false, 
     const { slug, claim } = found.paper;
     const seeds = seedsOf(choice, claim.seeds);
     const counts = !quick && seeds.length >= claim.seeds && seeds.every((seed) => seed >= firstThatCounts);
-    asked.set(slug, { ...found, name, inputs: inputsOf(found), seeds, counts, before: readRecord(out, slug) });
+    asked.set(slug, { ...found, inputs: inputsOf(found), seeds, counts, before: readRecord(out, slug) });
   }
   return [...asked.values()];
 }
@@ -194,7 +192,7 @@ function recordOf({ paper, seeds }: ClaimRun, outcome: ClaimOutcome & { readonly
 function report(
   screen: Screen,
   claims: readonly ShownClaim[],
-  asked: readonly Asked[],
+  names: readonly string[],
   { out, quick }: { readonly out: string; readonly quick: boolean },
 ): void {
   // All checks where they fit on a screen, else those of claims that do not hold.
@@ -218,7 +216,7 @@ function report(
   if (uncounted)
     screen.say(
       quick
-        ? `A quick look with seeds for developing: it does not count, and nothing was written. What counts: ${command} reproduce ${asked.map(({ name }) => name).join(" ")}`
+        ? `A quick look with seeds for developing: it does not count, nothing was written, and so few seeds leave wide intervals. What counts: ${command} reproduce${names.map((name) => ` ${name}`).join("")}`
         : `This does not count, and nothing was written: what counts has seeds from ${firstThatCounts}, at least as many as the claim asks for.`,
     );
 }
