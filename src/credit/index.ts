@@ -1,6 +1,7 @@
 export type { Columns, Examples, Sets } from "./examples.ts";
 export type { Column, Key, Scored } from "./scored.ts";
 export { batchBaseline, center, discountedSum, leaveOneOut, returnsToGo, rowsByKey, scale } from "./columns.ts";
+export { differenceAdvantage } from "./difference.ts";
 export { gae } from "./gae.ts";
 export type { GaeInput } from "./gae.ts";
 export { convention, groupAdvantage } from "./presets.ts";
@@ -13,6 +14,7 @@ export { minibatches, reweight, select, shuffle } from "./reshape.ts";
 export { implicitCredit, withLogProbs, withOutput, withRowLogProbs, withSource } from "./read.ts";
 export { winShares } from "./comparisons.ts";
 export { merge } from "./merge.ts";
+export { populationPairs } from "./population.ts";
 export { gapSummary, gapWeights, withCorrection } from "./gap.ts";
 export type { GapOptions } from "./gap.ts";
 export { gaeColumns, klInReward, onTokens, stepCredit, stepTable, stepTokenRewards, tokenRewards, whiten } from "./token-rewards.ts";

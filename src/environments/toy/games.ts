@@ -1,7 +1,10 @@
 import { GuerdonError } from "../../error.ts";
-import { normal } from "../../statistics/stream.ts";
+import { below, normal } from "../../statistics/stream.ts";
 import type { Rng } from "../../statistics/stream.ts";
+import type { StateSequence } from "../../policies/policy.ts";
+import { finiteTasks } from "./finite.ts";
 import { divergence, optimalValue, tilt } from "./optimum.ts";
+import { bandit } from "./processes.ts";
 
 /**
  * Who is preferred to whom: entry [i][j] is the probability that answer i is preferred to answer j, so that [i][j] + [j][i] = 1 and the
@@ -34,6 +37,16 @@ export const bradleyTerryPreferences = (reward: ArrayLike<number>): Preferences 
 
 /** Draws which of two answers is preferred: true for `i`. */
 export const prefers = (game: Preferences, i: number, j: number, rng: Rng): boolean => rng() < game[i]![j]!;
+
+/** A game as rounds of comparisons (`preferenceRounds` in training/): `groups` groups of answers a round, drawn preferences, equal answers merged. */
+export const contest = (game: Preferences, groups: number) => ({
+  tasks: Array.from({ length: groups }, () => finiteTasks(bandit({ tasks: 1, actions: game.length }))[0]!),
+  maxActions: 1,
+  prefers: (first: Said, second: Said, rng: Rng): boolean => prefers(game, first.row.actions[0]!, second.row.actions[0]!, rng),
+  keyOf: ({ actions }: StateSequence): string => String(actions[0]),
+});
+
+type Said = { readonly row: StateSequence };
 
 /** Each answer's probability to be preferred to an answer of the policy. */
 export const winRates = (game: Preferences, policy: ArrayLike<number>): Float64Array =>
@@ -79,6 +92,17 @@ export function regularisedEquilibrium(regularised: RegularisedGame): Float64Arr
   if (!(gap < 1e-12))
     throw new GuerdonError("non-finite", `The regularised equilibrium was not found: the gap is still ${gap} with tau ${tau}.`);
   return policy;
+}
+
+/**
+ * A safe answer worth 1 that the reference policy nearly always gives, and five rare ones of probability exp(-9) each: one drawn at random
+ * is worth 4.5, the others less than 0.8. Preferences as the rewards imply them. Who only compares what it says already never finds it.
+ */
+export function rareAnswer(rng: Rng): { game: Preferences; reference: Float64Array; reward: Float64Array } {
+  const rare = Math.exp(-9);
+  const best = 1 + below(rng, 5);
+  const reward = Float64Array.from({ length: 6 }, (_, answer) => (answer === 0 ? 1 : answer === best ? 4.5 : 0.8 * rng()));
+  return { game: bradleyTerryPreferences(reward), reference: reward.map((_, answer) => (answer === 0 ? 1 - 5 * rare : rare)), reward };
 }
 
 /**

@@ -7,10 +7,12 @@ export { divergence, geometricMean, given, optimalValue, regret, regularisedValu
 export type { Preferences, RegularisedGame } from "./games.ts";
 export {
   bradleyTerryPreferences,
+  contest,
   exploitability,
   intransitiveGame,
   preferences,
   prefers,
+  rareAnswer,
   regularisedEquilibrium,
   regularisedGap,
   winRates,
