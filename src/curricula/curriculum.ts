@@ -26,6 +26,8 @@ export interface Curriculum<T extends Task = TextTask> {
   pick(count: number, moment: Moment): readonly T[] | Promise<readonly T[]>;
   /** Told how the tasks that it picked went. */
   observe?(table: Scored<unknown>): void;
+  /** The reward or success rate that it expects on a task; absent when it expects nothing. */
+  expected?(task: T): number;
   /** What it remembers from step to step; absent when it remembers nothing. */
   readonly state?: Stateful;
   /** Rounds of picking in a step, until there are enough groups with a signal; absent: one round, whatever comes of it. See `gather`. */

@@ -1,5 +1,6 @@
 import { paper as canon } from "./canon.ts";
 import { paper as d3s } from "./d3s.ts";
+import { paper as mopps } from "./mopps.ts";
 import { paper as inpo } from "./inpo.ts";
 import { paper as xpo } from "./xpo.ts";
 import { paper as clipDelta } from "./clip-delta.ts";
@@ -9,4 +10,4 @@ import { paper as generalPreferenceModel } from "./general-preference-model.ts";
 import type { Paper } from "./paper.ts";
 
 /** Every paper whose claim can be run, in the order in which they are shown. */
-export const papers: readonly Paper[] = [canon, d3s, xpo, inpo, clipDelta, oreal, freeProcessRewards, generalPreferenceModel];
+export const papers: readonly Paper[] = [canon, d3s, mopps, xpo, inpo, clipDelta, oreal, freeProcessRewards, generalPreferenceModel];

@@ -3,6 +3,8 @@ export { canon } from "./canon.ts";
 export type { CanonOptions } from "./canon.ts";
 export { d3s } from "./d3s.ts";
 export type { D3sOptions } from "./d3s.ts";
+export { mopps } from "./mopps.ts";
+export type { MoppsOptions } from "./mopps.ts";
 export { xpo } from "./xpo.ts";
 export type { XpoOptions } from "./xpo.ts";
 export { inpo } from "./inpo.ts";
