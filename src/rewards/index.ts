@@ -30,8 +30,8 @@ export { referenceJudge, type ReferenceOptions, type WithReference } from "./jud
 export { pairwiseJudge, type PairwiseOptions } from "./judge/pairwise.ts";
 export { listwiseJudge, type ListwiseOptions } from "./judge/listwise.ts";
 export { servedReward, type ServedOptions } from "./judge/served.ts";
-export { loadReward, type LoadedReward, type LoadRewardOptions } from "./learned/load.ts";
-export { learnedReward, type LearnedOptions, type RewardMember } from "./learned/learned.ts";
+export { loadReward, type LoadedReward, type LoadRewardOptions, type SavedReward } from "./learned/load.ts";
+export { learnedReward, type LearnedOptions } from "./learned/learned.ts";
 export { lead, readRow, skewScore, type RewardReading, type RowOutputs, type RowReading } from "./learned/reading.ts";
 export { controlRow, featureRow, textAnswer, type TextAnswer } from "./learned/answers.ts";
 export { promptFrom, readPrompt, shippedPrompt, type Prompt, type ShippedPrompt } from "./judge/prompt.ts";

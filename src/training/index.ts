@@ -46,6 +46,8 @@ export { logRatioReward, outcomeReward, pairReward, preferenceReward, processRew
 export type { RewardForm } from "./reward-forms.ts";
 export { featureOutcomes, featurePairs, outcomeExamples, stepExamples, textOutcomes, textPairs, textSteps } from "./reward-examples.ts";
 export type { OutcomeNotes, PairNotes } from "./reward-examples.ts";
+export { saveReward } from "./save-reward.ts";
+export type { SavableEngine, SaveRewardOptions } from "./save-reward.ts";
 export { monteCarloValues, statePrefix, textPrefix } from "./monte-carlo-values.ts";
 export type { MonteCarloOptions } from "./monte-carlo-values.ts";
 export { step } from "./step.ts";

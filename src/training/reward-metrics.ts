@@ -3,7 +3,6 @@ import type { Outputs, Reader } from "../engines/engine.ts";
 import { GuerdonError } from "../error.ts";
 import { outputsOf } from "../objectives/index.ts";
 import { lead, readRow, type RowReading } from "../rewards/index.ts";
-import { combined } from "../rewards/learned/learned.ts";
 import { areaUnderCurve, calibrationError, mean } from "../statistics/index.ts";
 import type { RewardForm } from "./reward-forms.ts";
 
@@ -117,13 +116,11 @@ export async function fitMetrics<X>(
   const kept = [...labels.keys()].filter((i) => labels[i] !== 0.5);
   if (kept.length === 0)
     throw new GuerdonError("input", "fitReward: nothing that was held out has a label, so the reward cannot be measured. Hold out more.");
-  const logits = kept.map(
-    (i) =>
-      combined(
-        perMember.map((own) => own[i]!),
-        frames,
-        "mean",
-      ).value,
+  const logits = kept.map((i) =>
+    together(
+      perMember.map((own) => own[i]!),
+      frames,
+    ),
   );
   const wanted = kept.map((i) => labels[i]!);
   const p = logits.map((x) => 1 / (1 + Math.exp(-x)));
@@ -137,6 +134,12 @@ export async function fitMetrics<X>(
     brier: mean(p.map((x, k) => (x - wanted[k]!) ** 2)),
     calibrationError: calibrationError(both.p, both.wanted),
   };
+}
+
+/** The mean of standardised members, on their mean scale, where it can be read as log-odds. */
+function together(values: readonly number[], frames: readonly { readonly centre: number; readonly scale: number }[]): number {
+  const standard = mean(values.map((value, m) => (value - frames[m]!.centre) / frames[m]!.scale));
+  return mean(frames.map(({ centre }) => centre)) + mean(frames.map(({ scale }) => scale)) * standard;
 }
 
 /**

@@ -1,125 +1,85 @@
 import type { Outputs, Reader } from "../../engines/engine.ts";
 import { GuerdonError } from "../../error.ts";
 import { unscorable, type Score } from "../grade.ts";
-import { reward, type Graded, type GradedSteps, type Reward } from "../reward.ts";
+import { reward, type Graded, type Reward } from "../reward.ts";
 import type { Schema } from "../schema.ts";
 import { lead, outputsOfReading, readRow, type RewardReading, type RowReading } from "./reading.ts";
-
-/** A fitted model, and where its rewards lay on the data that it was fitted to. */
-export interface RewardMember<X> {
-  readonly reader: Pick<Reader<X>, "forward">;
-  /** Mean and standard deviation of its rewards there. */
-  readonly centre: number;
-  readonly scale: number;
-}
 
 export interface LearnedOptions<X> {
   readonly name: string;
   readonly version: string;
   readonly reading: RewardReading;
-  /** One model, or an ensemble. */
-  readonly members: readonly RewardMember<X>[];
+  /** The fitted model. */
+  readonly reader: Pick<Reader<X>, "forward">;
   /** The frozen policy that log-ratios are taken to. */
-  readonly reference?: Pick<Reader<X>, "forward">;
-  /** An answer as the models read it; with `texts`, its steps. Throws GuerdonError "input" for one that they cannot read. */
+  readonly reference?: Pick<Reader<X>, "forward"> | undefined;
+  /**
+   * An answer as the model reads it; with `steps`, where these end.
+   *
+   * @throws GuerdonError for an answer that it cannot read, which is unscorable then
+   */
   readonly row: (answer: Graded, steps: readonly string[] | null) => { readonly row: X; readonly ends?: readonly number[] };
   /** The number of actions of a row. */
   readonly actions: (row: X) => number;
   readonly columns?: Schema<object>;
-  /** What the ensemble says: the mean of its members, or the least of them. Default "mean". */
-  readonly value?: "mean" | "minimum";
-  /** Grade the steps of the row's column `steps`, where the reading has steps; default false for log-ratios, always so for "steps". */
-  readonly steps?: boolean;
+  /** Grade the steps of the row's column `steps`. Default: for the reading "steps", which cannot do without. Others: log-ratios. */
+  readonly steps?: boolean | undefined;
 }
 
 /**
- * Fitted models as an ordinary reward.
+ * A fitted model as an ordinary reward; several make an `ensemble`. With a "preference" reading it is a reward of groups: the mean score of an
+ * answer against all answers to its prompt, itself included. Columns are checked when rows are scored, not by the type.
  *
- * Members of an ensemble are standardised on the data that they were fitted to before they are put together, and the result is brought back to
- * their common scale; parts "mean", "deviation" and "minimum" say how far they agree. With a "preference" reading the reward is one of groups: the mean
- * score of an answer against all answers to its prompt, itself included.
- *
- * @throws GuerdonError "usage" without a member, or for log-ratios without a reference
+ * @throws GuerdonError "usage" for a log-ratio without a reference
  */
-export function learnedReward<X>(options: LearnedOptions<X>): Reward<never> {
-  const { name, version, reading, members, reference, columns, value = "mean" } = options;
-  if (members.length === 0) throw new GuerdonError("usage", `The learned reward "${name}" needs at least one model.`);
+export function learnedReward<X>(options: LearnedOptions<X>): Reward {
+  const { name, version, reading, reader, reference, columns, steps: graded = reading.kind === "steps" } = options;
   if (reading.kind === "log-ratio" && reference === undefined)
     throw new GuerdonError("usage", `The learned reward "${name}" is a log-ratio: give the reference policy that it was fitted against.`);
-  const settings = { version: `${version} ${value}`, ...(columns ? { columns } : {}) };
-  const together = (perMember: readonly number[]): Score => combined(perMember, members, value);
+  const settings = { version, ...(columns ? { columns } : {}) };
 
-  /** Reads all answers with all members: [member][answer], a string for an answer that cannot be read. */
-  async function readAll(answers: readonly Graded[], steps: (i: number) => readonly string[] | null) {
-    const prepared = answers.map((answer, i) => {
+  /** Reads answers that stand together; a score says why one cannot be read. */
+  async function readAll(answers: readonly Graded[], steps: readonly string[] | null = null): Promise<(RowReading | Score)[]> {
+    const prepared = answers.map((answer) => {
       try {
-        return options.row(answer, steps(i));
+        return options.row(answer, steps);
       } catch (cause) {
         if (!(cause instanceof GuerdonError)) throw cause;
-        return cause.message;
+        return unscorable("wrong-column", cause.message);
       }
     });
-    const fit = prepared.flatMap((one, i) => (typeof one === "string" ? [] : [{ ...one, i }]));
-    const rows = fit.map(({ row }) => row);
-    const ask = async (reader: Pick<Reader<X>, "forward">): Promise<Outputs> =>
-      rows.length === 0 ? {} : reader.forward(rows, outputsOfReading(reading));
-    const base = reference === undefined ? null : await ask(reference);
-    const read: (RowReading | null)[][] = [];
-    for (const { reader } of members) {
-      const outputs = await ask(reader);
-      const own: (RowReading | null)[] = prepared.map(() => null);
-      fit.forEach(({ row, ends, i }, k) => {
-        own[i] = readRow(reading, {
-          outputs: Object.fromEntries(Object.entries(outputs).map(([output, perRow]) => [output, perRow[k]!])),
-          mask: new Uint8Array(options.actions(row)).fill(1),
-          ...(base ? { reference: base["logProbs"]![k]! } : {}),
-          ...(ends ? { ends } : {}),
-        });
+    const rows = prepared.flatMap((one) => ("row" in one ? [one.row] : []));
+    const ask = async (of: Pick<Reader<X>, "forward">): Promise<Outputs> =>
+      rows.length === 0 ? {} : of.forward(rows, outputsOfReading(reading));
+    const [outputs, base] = [await ask(reader), reference === undefined ? null : await ask(reference)];
+    let next = 0;
+    return prepared.map((one) => {
+      if (!("row" in one)) return one;
+      const k = next++;
+      return readRow(reading, {
+        outputs: Object.fromEntries(Object.entries(outputs).map(([output, perRow]) => [output, perRow[k]!])),
+        mask: new Uint8Array(options.actions(one.row)).fill(1),
+        ...(base ? { reference: base["logProbs"]![k]! } : {}),
+        ...(one.ends ? { ends: one.ends } : {}),
       });
-      read.push(own);
-    }
-    return { read, refusal: (i: number) => (typeof prepared[i] === "string" ? unscorable("wrong-column", prepared[i]) : null) };
+    });
   }
 
   if (reading.kind === "preference")
     return reward.group(name, settings, async (answers) => {
-      const { read, refusal } = await readAll(answers, () => null);
-      const readable = answers.flatMap((_, i) => (refusal(i) === null ? [i] : []));
-      return answers.map(
-        (_, i) => refusal(i) ?? together(read.map((own) => mean(readable.map((j) => lead(reading, own[i]!.numbers, own[j]!.numbers))))),
-      );
+      const read = await readAll(answers);
+      const readable = read.flatMap((one) => ("numbers" in one ? [one.numbers] : []));
+      const meanLead = (own: readonly number[]): number =>
+        readable.reduce((sum, other) => sum + lead(reading, own, other), 0) / readable.length;
+      return read.map((one) => ("numbers" in one ? meanLead(one.numbers) : one));
     });
 
-  if (reading.kind === "steps" || options.steps === true)
-    return reward.steps(name, settings, async (answer: GradedSteps) => {
-      const { read, refusal } = await readAll([answer], () => answer.steps);
-      const steps = answer.steps.map((_, k) => mean(read.map((own) => own[0]?.steps?.[k] ?? NaN)));
-      return refusal(0) ?? { ...together(read.map((own) => own[0]!.numbers[0]!)), steps };
-    });
+  if (graded)
+    // Steps come from a column or from turns: whether a row has them shows when it is scored.
+    return reward.steps(name, settings, async (answer) => {
+      const one = (await readAll([answer], answer.steps))[0]!;
+      return "numbers" in one ? { value: one.numbers[0]!, steps: one.steps! } : one;
+    }) as Reward;
 
-  return reward.batch(name, settings, async (answers) => {
-    const { read, refusal } = await readAll(answers, () => null);
-    return answers.map((_, i) => refusal(i) ?? together(read.map((own) => own[i]!.numbers[0]!)));
-  });
-}
-
-const mean = (values: readonly number[]): number => values.reduce((sum, v) => sum + v, 0) / values.length;
-
-/**
- * The members' rewards of one answer as the ensemble's: standardised by each member's own centre and scale, put together, and brought back to
- * the mean centre and scale. A single member's reward stays as it is.
- */
-export function combined(
-  perMember: readonly number[],
-  members: readonly { readonly centre: number; readonly scale: number }[],
-  value: "mean" | "minimum",
-): Score & { readonly value: number } {
-  if (perMember.length === 1) return { value: perMember[0]! };
-  const centre = mean(members.map((m) => m.centre));
-  const scale = mean(members.map((m) => m.scale));
-  const back = perMember.map((r, m) => centre + (scale * (r - members[m]!.centre)) / members[m]!.scale);
-  const middle = mean(back);
-  const minimum = Math.min(...back);
-  const deviation = Math.sqrt(mean(back.map((r) => (r - middle) ** 2)));
-  return { value: value === "mean" ? middle : minimum, parts: { mean: middle, deviation, minimum } };
+  return reward.batch(name, settings, async (answers) => (await readAll(answers)).map((one) => ("numbers" in one ? one.numbers[0]! : one)));
 }

@@ -1,7 +1,7 @@
 import { parseSafetensors } from "../../arrays/index.ts";
 import { thisHost, type Host } from "../../data/host.ts";
+import { fingerprint } from "../../engines/snapshots.ts";
 import { hostEngine } from "../../engines/host.ts";
-import type { LocalReader } from "../../engines/readers.ts";
 import type { LocalPlace } from "../../engines/programs.ts";
 import type { Reader } from "../../engines/engine.ts";
 import { GuerdonError } from "../../error.ts";
@@ -9,6 +9,7 @@ import type { MlpConfig } from "../../policies/mlp.ts";
 import type { TextSequence } from "../../policies/policy.ts";
 import { scorer, type ScorerConfig } from "../../policies/scorer.ts";
 import type { Tokenizer } from "../../policies/tokenizer.ts";
+import { ensemble } from "../compose-product.ts";
 import type { Reward } from "../reward.ts";
 import { columns, isRecord, type Check } from "../verify/columns.ts";
 import { controlRow, featureRow, textAnswer } from "./answers.ts";
@@ -28,7 +29,7 @@ export interface SavedReward {
   /** The column of the feature vectors, for a scorer. */
   readonly column: string | null;
   /** Each lies in "member-0", "member-1", ...: a model folder for transformers, else a .safetensors file. */
-  readonly members: readonly { readonly centre: number; readonly scale: number }[];
+  readonly members: readonly { readonly centre: number; readonly scale: number; readonly fingerprint: string }[];
   /** Whether the model folder "reference" holds the policy that log-ratios are taken to. */
   readonly reference: boolean;
   /** Metrics on held-out data, for people. */
@@ -44,8 +45,8 @@ export interface LoadRewardOptions {
   readonly tokenizer?: Tokenizer;
   /** For a log-ratio that was saved without its reference: the folder of that model, or a reader of it. */
   readonly reference?: string | Reader<TextSequence>;
-  /** What an ensemble says. Default "mean". */
-  readonly value?: "mean" | "minimum";
+  /** What an ensemble says, see `ensemble`. Default "mean". */
+  readonly by?: "mean" | "min" | { readonly lowerBound: number };
   /** For a log-ratio: grade the steps of the row's column `steps` too. Default false. */
   readonly steps?: boolean;
   /** Where to compute. */
@@ -54,7 +55,7 @@ export interface LoadRewardOptions {
 }
 
 /** A learned reward holds models; `dispose` frees what they take. */
-export type LoadedReward = Reward<never> & { dispose(): void };
+export type LoadedReward = Reward & { dispose(): void };
 
 /**
  * A reward that `saveReward` (training/) wrote, as an ordinary reward: for `score`, `train`, `serve` and every composition. Rewards on feature
@@ -65,82 +66,77 @@ export type LoadedReward = Reward<never> & { dispose(): void };
  * @throws GuerdonError "io" or "input" naming the file, when it is missing or not what it should be; "unsupported" for a later format
  */
 export async function loadReward(folder: string, options: LoadRewardOptions = {}): Promise<LoadedReward> {
+  const { by = "mean", place } = options;
   const host = options.host ?? (await thisHost());
   const saved = readSaved(await host.readText(`${folder}/reward.json`), `${folder}/reward.json`);
-  const shared = {
-    name: options.name ?? saved.name,
-    version: saved.version,
-    reading: saved.reading,
-    ...(options.value ? { value: options.value } : {}),
-    ...(options.steps === undefined ? {} : { steps: options.steps }),
+  const { model, reading, version } = saved;
+  const name = options.name ?? saved.name;
+  const tensors = async (m: number) => {
+    const { tensors: found } = parseSafetensors(await host.readBytes(`${folder}/member-${m}.safetensors`));
+    if (fingerprint(found) !== saved.members[m]!.fingerprint)
+      throw new GuerdonError(
+        "input",
+        `${folder}/member-${m}.safetensors is not the file that reward.json was saved with. Save the reward again.`,
+      );
+    return found;
   };
-  const tensors = async (m: number) => parseSafetensors(await host.readBytes(`${folder}/member-${m}.safetensors`)).tensors;
-  const { model } = saved;
+  const open: Disposable[] = [];
+  /** One reward a member, from its reader and what is the same for all. */
+  const made = async <X>(
+    reader: (member: number) => Promise<Reader<X>>,
+    shared: Pick<LearnedOptions<X>, "row" | "actions" | "reference" | "columns">,
+  ): Promise<LoadedReward> => {
+    const members: Record<string, Reward> = {};
+    for (const m of saved.members.keys()) {
+      const own = await reader(m);
+      open.push(own);
+      members[`member-${m}`] = learnedReward({ ...shared, name, version, reading, reader: own, steps: options.steps });
+    }
+    const scales = Object.fromEntries(saved.members.map(({ centre, scale }, m) => [`member-${m}`, { mean: centre, deviation: scale }]));
+    const one = saved.members.length === 1 ? members["member-0"]! : ensemble(members, { by, scales, name });
+    return { ...one, dispose: () => open.forEach((reader) => reader.dispose?.()) };
+  };
+
   if (model.family === "scorer") {
     const column = saved.column ?? "features";
-    const members = await each(saved, async (m) => hostEngine({ policy: scorer(model), parameters: await tensors(m) }));
-    return made({
-      ...shared,
-      members,
+    const policy = scorer(model);
+    return made(async (m) => hostEngine({ policy, parameters: await tensors(m) }), {
       columns: numbersIn(column),
-      row: (answer) => ({ row: featureRow(cell(answer, column), column) }),
+      row: (answer) => ({ row: featureRow(cell(answer, column), "the answer") }),
       actions: () => 1,
     });
   }
   // Imported here, because most programs that use rewards have no use for compiled models.
   const { localReader } = await import("../../engines/readers.ts");
   if (model.family === "mlp") {
-    const { mlp } = await import("../../policies/mlp.ts");
-    const policy = mlp(model);
-    const members = await each(saved, async (m) => localReader({ policy, parameters: await tensors(m) }, options.place));
-    return made({
-      ...shared,
-      members,
+    const policy = (await import("../../policies/mlp.ts")).mlp(model);
+    return made(async (m) => localReader({ policy, parameters: await tensors(m) }, place), {
       columns: numbersIn("observations", "actions"),
       row: (answer) => ({ row: controlRow(answer as Readonly<Record<string, unknown>>, "the answer") }),
       actions: (row) => policy.actions(row),
     });
   }
   const { readModel } = await import("../../policies/model-files.ts");
-  const open = async (path: string) => readModel(path, options.tokenizer ? { tokenizer: options.tokenizer } : {});
-  let tokenizer: Tokenizer | null = null;
-  const members = await each(saved, async (m) => {
-    const found = await open(`${folder}/member-${m}`);
-    tokenizer = found.policy.tokenizer;
-    return localReader(found, options.place);
-  });
+  const read = (path: string) => readModel(path, options.tokenizer ? { tokenizer: options.tokenizer } : {});
   const { reference = saved.reference ? `${folder}/reference` : undefined } = options;
-  const base = typeof reference === "string" ? await localReader(await open(reference), options.place) : reference;
+  const base = typeof reference === "string" ? await localReader(await read(reference), place) : reference;
+  if (typeof reference === "string") open.push(base!);
+  let tokenizer: Tokenizer | undefined;
   return made(
+    async (m) => {
+      const found = await read(`${folder}/member-${m}`);
+      tokenizer = found.policy.tokenizer;
+      return localReader(found, place);
+    },
     {
-      ...shared,
-      members,
-      ...(base ? { reference: base } : {}),
+      reference: base,
       row: (answer, steps) => textAnswer(tokenizer!, answer.prompt, steps === null ? answer.completion : { steps }, "the answer"),
       actions: (row) => row.actions.length,
     },
-    typeof reference === "string" ? (base as LocalReader<TextSequence>) : null,
   );
 }
 
-async function each<X, R extends Reader<X>>(saved: SavedReward, open: (member: number) => Promise<R>) {
-  const members: { reader: R; centre: number; scale: number }[] = [];
-  for (const [m, { centre, scale }] of saved.members.entries()) members.push({ reader: await open(m), centre, scale });
-  return members;
-}
-
-function made<X>(
-  options: Omit<LearnedOptions<X>, "members"> & { members: readonly { reader: Reader<X>; centre: number; scale: number }[] },
-  own: Reader<X> | null = null,
-): LoadedReward {
-  return {
-    ...learnedReward(options),
-    dispose() {
-      for (const { reader } of options.members) reader.dispose?.();
-      own?.dispose?.();
-    },
-  };
-}
+type Disposable = { dispose?(): void };
 
 const cell = (row: object, column: string): unknown => (row as Readonly<Record<string, unknown>>)[column];
 
@@ -171,7 +167,9 @@ function readSaved(text: string, file: string): SavedReward {
     !["scorer", "mlp", "transformer"].includes(String(model["family"])) ||
     !Array.isArray(members) ||
     members.length === 0 ||
-    !members.every((m) => isRecord(m) && typeof m["centre"] === "number" && typeof m["scale"] === "number")
+    !members.every(
+      (m) => isRecord(m) && typeof m["centre"] === "number" && typeof m["scale"] === "number" && typeof m["fingerprint"] === "string",
+    )
   )
     throw new GuerdonError("input", `${file} lacks its name, version, reading, model or members. Save the reward again.`);
   return saved as unknown as SavedReward;
