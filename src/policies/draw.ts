@@ -25,15 +25,22 @@ export interface Drawn {
  *
  * Temperature divides the logits; then the `topK` most likely tokens are kept; then the smallest set of most likely tokens whose
  * probability, among the kept, reaches `topP`. Equal logits: the lower id is more likely.
+ *
+ * @param fixed the logits of a row stay as they are for as long as the drawer is used, so that what has to be computed of them is computed
+ *   once: for finite policies, which are drawn from many times in a state. Default false
  */
 export function drawer(
   vocabulary: number,
   { temperature, topK, topP }: Choice,
+  fixed = false,
 ): (logits: ArrayLike<number>, row: number, rng: Rng) => Drawn {
-  const weights = new Float64Array(vocabulary);
   const sorted = (topK > 0 && topK < vocabulary) || topP < 1 ? new Float64Array(vocabulary) : null;
   const drawn: Drawn = { token: 0, logProb: 0 };
-  return (logits, row, rng) => {
+  const known = fixed ? new Map<number, Prepared>() : null;
+  const shared = new Float64Array(vocabulary);
+
+  function prepare(logits: ArrayLike<number>, row: number): Prepared {
+    const weights = fixed ? new Float64Array(vocabulary) : shared;
     const at = row * vocabulary;
     let best = 0;
     let sum = 0;
@@ -47,10 +54,20 @@ export function drawer(
     if (temperature > 0) for (let i = 0; i < vocabulary; i++) total += weights[i] = Math.exp((logits[at + i]! - top) / temperature);
     if (!Number.isFinite(top) || Number.isNaN(sum))
       throw new GuerdonError("non-finite", "The logits are not finite: the model's parameters have diverged.");
+    if (sorted && temperature > 0) total = keepLikely(weights, sorted, topK, topP);
+    return { best, weights, total };
+  }
+
+  return (logits, row, rng) => {
+    let prepared = known?.get(row);
+    if (prepared === undefined) {
+      prepared = prepare(logits, row);
+      known?.set(row, prepared);
+    }
+    const { best, weights, total } = prepared;
     drawn.token = best;
     drawn.logProb = 0;
     if (temperature === 0) return drawn;
-    if (sorted) total = keepLikely(weights, sorted, topK, topP);
     const target = rng() * total;
     let below = 0;
     for (let i = 0; i < vocabulary; i++) {
@@ -63,6 +80,13 @@ export function drawer(
     drawn.logProb = Math.log(weights[drawn.token]! / total);
     return drawn;
   };
+}
+
+/** What a row of logits comes to: its most likely token, and the weights of all tokens with their sum. */
+interface Prepared {
+  readonly best: number;
+  readonly weights: Float64Array;
+  readonly total: number;
 }
 
 /** Sets the weights of all but the likely tokens to 0 and returns the sum of the rest. `sorted` is work space. */

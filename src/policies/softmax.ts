@@ -155,35 +155,38 @@ export function softmaxPolicy(process: Finite, options: SoftmaxOptions = {}): So
       const outputs = outputsOf(parameters, rows, Object.keys(gradients));
       const weights = parameters["weights"]!;
       const { logProbs, entropy, value, score } = gradients;
-      // By state first: many actions are taken in few states, and the step from logits to weights is the dearer one.
-      const dLogits = new Map<number, Float64Array>();
+      // By state first: many actions are taken in few states, and what a state's softmax costs is then paid once.
+      const visited = new Map<number, { logProb: number; entropy: number; readonly taken: Float64Array }>();
       rows.forEach(({ states, actions }, i) => {
         for (let j = 0; j < actions.length; j++) {
           const state = states[j]!;
           if (value) into["values"]![state]! += value[i]![j]!;
           if (score) into["scores"]![state * A + actions[j]!]! += score[i]![j]!;
           if (!logProbs && !entropy) continue;
-          visit(weights, state);
-          let d = dLogits.get(state);
-          if (!d) dLogits.set(state, (d = new Float64Array(A)));
+          let sums = visited.get(state);
+          if (!sums) visited.set(state, (sums = { logProb: 0, entropy: 0, taken: new Float64Array(A) }));
           const ofLogProb = logProbs?.[i]![j] ?? 0;
-          const ofEntropy = entropy?.[i]![j] ?? 0;
-          for (let a = 0; a < A; a++) {
-            const l = table[state * A + a]!;
-            const p = Math.exp(l);
-            // d log p[taken] / d logit[a] = [a taken] - p[a];  d entropy / d logit[a] = -p[a] (log p[a] + entropy)
-            d[a]! -= ofLogProb * p + (p > 0 ? ofEntropy * p * (l + entropies[state]!) : 0);
-          }
-          d[actions[j]!]! += ofLogProb;
+          sums.logProb += ofLogProb;
+          sums.taken[actions[j]!]! += ofLogProb;
+          sums.entropy += entropy?.[i]![j] ?? 0;
         }
       });
-      for (const [state, d] of dLogits) addLogitGradient(state, d, into["weights"]!);
+      for (const [state, { logProb, entropy: ofEntropy, taken: d }] of visited) {
+        visit(weights, state);
+        // d log p[taken] / d logit[a] = [a taken] - p[a];  d entropy / d logit[a] = -p[a] (log p[a] + entropy)
+        for (let a = 0; a < A; a++) {
+          const l = table[state * A + a]!;
+          const p = Math.exp(l);
+          if (p > 0) d[a]! -= p * (logProb + (ofEntropy === 0 ? 0 : ofEntropy * (l + entropies[state]!)));
+        }
+        addLogitGradient(state, d, into["weights"]!);
+      }
       return outputs;
     },
     sample(parameters, requests, sampling) {
       call++;
       const { temperature = 1, topK = 0, topP = 1 } = sampling;
-      const draw = drawer(A, { temperature, topK, topP });
+      const draw = drawer(A, { temperature, topK, topP }, true);
       return requests.map((request) => walk(parameters, request, sampling, draw));
     },
     ...(project ? { project: (parameters: HostParameters) => project(parameters["weights"]!) } : {}),

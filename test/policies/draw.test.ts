@@ -83,3 +83,15 @@ test("entropy of a row", () => {
   expect(entropyOf([5, 5, 5, 5], 0, 4)).toBeCloseTo(Math.log(4), 12);
   expect(entropyOf([0, 0, ...logits(0.9, 0.1)], 1, 2)).toBeCloseTo(-0.9 * Math.log(0.9) - 0.1 * Math.log(0.1), 6);
 });
+
+test("rows that stay as they are: the same draws, computed once", () => {
+  const rows = logits(0.1, 0.4, 0.2, 0.3, 0.25, 0.25, 0.4, 0.1);
+  for (const choice of [whole, { temperature: 0.7, topK: 3, topP: 0.9 }, { ...whole, temperature: 0 }]) {
+    const [plain, fixed] = [drawer(4, choice), drawer(4, choice, true)];
+    for (let i = 0; i < 50; i++) {
+      const u = stream(i, "draw");
+      const again = stream(i, "draw");
+      expect({ ...fixed(rows, i % 2, again) }).toEqual({ ...plain(rows, i % 2, u) });
+    }
+  }
+});
