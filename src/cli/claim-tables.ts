@@ -28,38 +28,43 @@ export const thresholdText = ({ above, below }: CheckResult): string =>
 
 const yes = (holds: boolean): string => (holds ? "yes" : "NO");
 
-/** Every check of a claim, under its statement. */
-export function checkTable(screen: Screen, { slug, title, claim }: Paper, { checks, holds }: ClaimRecord): string {
-  const mark = holds ? screen.resultStyle("green", "holds") : screen.resultStyle("red", "does not hold");
-  return [
-    `${screen.resultStyle("bold", slug)}  ${title}`,
-    `${claim.label}, ${mark}: ${claim.statement}`,
-    table(
-      ["check", "measured", "needed", "holds"],
-      checks.map((check) => [check.say, intervalText(check), thresholdText(check), yes(check.holds)]),
-    ),
-  ].join("\n");
+/** Every check of a claim. */
+export const checkTable = ({ checks }: ClaimRecord): string =>
+  table(
+    ["check", "measured", "needed", "holds"],
+    checks.map((check) => [check.say, intervalText(check), thresholdText(check), yes(check.holds)]),
+  );
+
+/** A claim's statement and its checks. */
+export function claimText(screen: Screen, { slug, title }: Paper, record: ClaimRecord): string {
+  const mark = record.holds ? screen.resultStyle("green", "holds") : screen.resultStyle("red", "does not hold");
+  return `${screen.resultStyle("bold", slug)}  ${title}\n${record.label}, ${mark}: ${record.statement}\n${checkTable(record)}`;
+}
+
+/** What is special about a claim's run. */
+function note({ state, record, counts }: ShownClaim): string {
+  if (state === "failed") return "could not be run";
+  if (state === "unchanged") return "not run again";
+  if (state === "no longer") return "held before";
+  if (!counts) return "does not count";
+  return record !== null && record.seconds > 2 * record.allowedSeconds ? `took longer than ${record.allowedSeconds} s on two cores` : "";
 }
 
 /** One row a claim. */
 export const claimTable = (claims: readonly ShownClaim[]): string =>
   table(
     ["paper", "label", "holds", "checks", "seeds", "core time", ""],
-    claims.map(({ paper, state, record, counts }) => [
-      paper.slug,
-      paper.claim.label,
-      record === null ? "-" : yes(record.holds),
-      record === null ? "-" : `${record.checks.filter(({ holds }) => holds).length} of ${record.checks.length}`,
-      record === null ? "-" : `${record.seeds.length}`,
-      record === null ? "-" : duration(record.seconds),
-      state === "failed"
-        ? "could not be run"
-        : state === "unchanged"
-          ? "not run again"
-          : state === "no longer"
-            ? "held before"
-            : counts
-              ? ""
-              : "does not count",
-    ]),
+    claims.map((claim) => {
+      const { paper, record } = claim;
+      const numbers =
+        record === null
+          ? ["-", "-", "-", "-"]
+          : [
+              yes(record.holds),
+              `${record.checks.filter(({ holds }) => holds).length} of ${record.checks.length}`,
+              record.seeds.length,
+              duration(record.seconds),
+            ];
+      return [paper.slug, paper.claim.label, ...numbers, note(claim)];
+    }),
   );

@@ -43,8 +43,12 @@ export async function findPaper(name: string): Promise<FoundPaper> {
       )} See \`${command} papers\`; a paper of your own is a file that ends in .ts`,
     );
   checkForm(paper, name);
-  return { paper, path: fileURLToPath(new URL(`../papers/${name}.${inClone ? "ts" : "js"}`, import.meta.url)) };
+  return { paper, path: catalogueFile(name) };
 }
+
+/** Where a paper of the catalogue lies. */
+export const catalogueFile = (slug: string): string =>
+  fileURLToPath(new URL(`../papers/${slug}.${inClone ? "ts" : "js"}`, import.meta.url));
 
 /** Names by which a paper of the catalogue can be asked for. */
 export const slugs = async (): Promise<readonly string[]> => (await catalogue()).map(({ slug }) => slug);

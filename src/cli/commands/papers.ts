@@ -4,6 +4,7 @@ import type { Paper } from "../../papers/paper.ts";
 import { readRecord, type ClaimRecord } from "../../papers/record.ts";
 import { checkTable } from "../claim-tables.ts";
 import { command } from "../command.ts";
+import { catalogueFile, inputsOf } from "../papers.ts";
 import type { Screen } from "../screen.ts";
 import { didYouMean } from "../suggest.ts";
 import { table } from "../table.ts";
@@ -18,40 +19,50 @@ export async function papers(
   const found = exact.length > 0 ? exact : catalogue.filter((paper) => words.every((word) => textOf(paper).includes(word.toLowerCase())));
   const listed = found
     .toSorted((a, b) => families.indexOf(a.family) - families.indexOf(b.family))
-    .map((paper) => ({ paper, record: readRecord(results, paper.slug) }));
+    .map((paper) => entry(paper, readRecord(results, paper.slug)));
   if (catalogue.length === 0) screen.say("There are no papers yet.");
   else if (listed.length === 0)
     screen.say(
       `No paper has ${words.length === 1 ? "the word" : "all the words"} ${words.join(" ")}.${didYouMean(words.join("-"), slugsAndWords())}`,
     );
-  const text =
-    listed.length === 1 ? detail(screen, listed[0]!.paper, listed[0]!.record) : listed.length > 1 ? list(listed, screen.width) : "";
-  if (listed.length > 0 || screen.json) screen.result(text, { papers: listed.map(({ paper, record }) => json(paper, record)) });
+  const text = listed.length === 1 ? detail(screen, listed[0]!) : listed.length > 1 ? list(listed, screen.width) : "";
+  if (listed.length > 0 || screen.json) screen.result(text, { papers: listed.map(json) });
 }
+
+interface Entry {
+  readonly paper: Paper;
+  readonly record: ClaimRecord | null;
+  /** Whether the record is one of the code as it is now. */
+  readonly current: boolean;
+}
+
+const entry = (paper: Paper, record: ClaimRecord | null): Entry => ({
+  paper,
+  record,
+  current: record !== null && record.inputs === inputsOf({ paper, path: catalogueFile(paper.slug) }),
+});
 
 const textOf = ({ slug, title, summary, family, parts, arxiv, year }: Paper): string =>
   [slug, title, summary, family, arxiv, year, ...parts].join(" ").toLowerCase();
 
 const slugsAndWords = (): readonly string[] => catalogue.flatMap(({ slug, title }) => [slug, ...title.toLowerCase().split(/\W+/)]);
 
-const held = (record: ClaimRecord | null): string => (record === null ? "not run yet" : record.holds ? "yes" : "NO");
+const held = ({ record, current }: Entry): string =>
+  record === null ? "not run yet" : `${record.holds ? "yes" : "NO"}${current ? "" : ", with earlier code"}`;
 
-const list = (listed: readonly { readonly paper: Paper; readonly record: ClaimRecord | null }[], width: number): string =>
+const list = (listed: readonly Entry[], width: number): string =>
   table(
     ["paper", "title", "family", "claim", "held"],
-    listed.map(({ paper, record }) => [
-      paper.slug,
-      cut(paper.title, Math.max(30, width - 70)),
-      paper.family,
-      paper.claim.label,
-      held(record),
-    ]),
+    listed.map((one) => {
+      const { slug, title, family, claim } = one.paper;
+      return [slug, cut(title, Math.max(45, width - 60)), family, claim.label, held(one)];
+    }),
   );
 
 const cut = (text: string, width: number): string => (text.length > width ? `${text.slice(0, width - 1)}…` : text);
 
 /** One paper: what it says, what it is made of, and what became of its claim. */
-function detail(screen: Screen, paper: Paper, record: ClaimRecord | null): string {
+function detail(screen: Screen, { paper, record, current }: Entry): string {
   const { slug, title, year, arxiv, family, summary, parts, claim } = paper;
   const bold = (text: string) => screen.resultStyle("bold", text);
   const lines: readonly (readonly [string, string])[] = [
@@ -78,7 +89,7 @@ function detail(screen: Screen, paper: Paper, record: ClaimRecord | null): strin
     ),
     record === null
       ? `Not run yet: ${command} reproduce ${slug}`
-      : `${bold("last run")}  ${record.written.slice(0, 10)}, ${record.seeds.length} seeds\n${checkTable(screen, paper, record)}`,
+      : `${bold("last run")}  ${record.written.slice(0, 10)}, ${record.seeds.length} seeds${current ? "" : ", with earlier code"}: ${record.holds ? "holds" : "does not hold"}\n${checkTable(record)}`,
     ...(paper.method === undefined ? [] : [`Train with it: ${command} train countdown --method ${slug}`]),
   ].join("\n");
 }
@@ -100,7 +111,7 @@ function wrapped(text: string, width: number): string[] {
   return lines;
 }
 
-function json(paper: Paper, record: ClaimRecord | null) {
+function json({ paper, record, current }: Entry) {
   const { slug, title, year, arxiv, family, summary, parts, method, claim } = paper;
   const { label, statement, falsifiedBy, seeds, seconds } = claim;
   return {
@@ -123,6 +134,6 @@ function json(paper: Paper, record: ClaimRecord | null) {
       seeds,
       seconds,
     },
-    lastRun: record && { holds: record.holds, written: record.written, seeds: record.seeds.length, checks: record.checks },
+    lastRun: record && { holds: record.holds, current, written: record.written, seeds: record.seeds.length, checks: record.checks },
   };
 }

@@ -6,7 +6,7 @@ import { runClaims, type ClaimOutcome, type ClaimRun } from "../../papers/run.ts
 import { trialFile, type Trial } from "../../papers/trials.ts";
 import { verdict } from "../../papers/verdict.ts";
 import { describeMachine } from "../../training/runs/machine.ts";
-import { checkTable, claimTable, type ShownClaim } from "../claim-tables.ts";
+import { claimTable, claimText, type ShownClaim } from "../claim-tables.ts";
 import { command } from "../command.ts";
 import { interruptible } from "../interrupt.ts";
 import { fileUrl, findPaper, inputsOf, slugs, type FoundPaper } from "../papers.ts";
@@ -198,7 +198,7 @@ function report(
   // All checks where they fit on a screen, else those of claims that do not hold.
   const detailed = claims.filter(({ record }) => record !== null && (claims.length <= 3 || !record.holds));
   const parts = [
-    ...detailed.map(({ paper, record }) => checkTable(screen, paper, record!)),
+    ...detailed.map(({ paper, record }) => claimText(screen, paper, record!)),
     ...(claims.length > 0 ? [claimTable(claims)] : []),
   ];
   const fresh = claims.filter(({ state, counts }) => counts && (state === "ran" || state === "no longer"));
