@@ -3,6 +3,7 @@ import { paper as d3s } from "./d3s.ts";
 import { paper as mopps } from "./mopps.ts";
 import { paper as inpo } from "./inpo.ts";
 import { paper as xpo } from "./xpo.ts";
+import { paper as rToQstar } from "./r-to-qstar.ts";
 import { paper as clipDelta } from "./clip-delta.ts";
 import { paper as oreal } from "./oreal.ts";
 import { paper as freeProcessRewards } from "./free-process-rewards.ts";
@@ -10,4 +11,15 @@ import { paper as generalPreferenceModel } from "./general-preference-model.ts";
 import type { Paper } from "./paper.ts";
 
 /** Every paper whose claim can be run, in the order in which they are shown. */
-export const papers: readonly Paper[] = [canon, d3s, mopps, xpo, inpo, clipDelta, oreal, freeProcessRewards, generalPreferenceModel];
+export const papers: readonly Paper[] = [
+  canon,
+  d3s,
+  mopps,
+  xpo,
+  inpo,
+  rToQstar,
+  clipDelta,
+  oreal,
+  freeProcessRewards,
+  generalPreferenceModel,
+];

@@ -9,6 +9,7 @@ export { xpo } from "./xpo.ts";
 export type { XpoOptions } from "./xpo.ts";
 export { inpo } from "./inpo.ts";
 export type { InpoOptions } from "./inpo.ts";
+export { rToQstar } from "./r-to-qstar.ts";
 export { clipDelta } from "./clip-delta.ts";
 export { oreal } from "./oreal.ts";
 export type { OrealOptions } from "./oreal.ts";

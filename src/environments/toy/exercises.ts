@@ -5,7 +5,7 @@ import { GuerdonError } from "../../error.ts";
 import type { Split, Task } from "../environment.ts";
 import { finiteTasks } from "./finite.ts";
 import type { Finite } from "./finite.ts";
-import { bandit, lock } from "./processes.ts";
+import { bandit, lock, prefixTree } from "./processes.ts";
 
 /**
  * What a walk is worth: a number, with one for each action (its steps) and further ones that a method may read (`Scored.parts`) where there
@@ -41,6 +41,31 @@ export function exercise(process: Finite, score: Exercise["score"], tasks: reado
     tasks: () => tasks,
     score,
   };
+}
+
+/**
+ * Answers of `length` symbols, each worth a hidden number that depends on its place and on the symbol before it (standard normal numbers),
+ * for a policy that sees the whole prefix.
+ *
+ * @returns the process, all answers as walks, and the reward of a symbol after a prefix
+ */
+export function hiddenRewards({ length, symbols, rng }: { readonly length: number; readonly symbols: number; readonly rng: Rng }): {
+  readonly process: Finite;
+  readonly answers: readonly StateSequence[];
+  readonly reward: (state: number, action: number) => number;
+} {
+  const process = prefixTree({ length, symbols });
+  const hidden = Float64Array.from({ length: length * symbols * symbols }, () => normal(rng));
+  const depth = new Int32Array(process.states);
+  for (let s = 1; s < process.states; s++) depth[s] = depth[Math.floor((s - 1) / symbols)]! + 1;
+  const answers = Array.from({ length: symbols ** length }, (_, n) => {
+    const actions = Int32Array.from({ length }, (__, t) => Math.floor(n / symbols ** t) % symbols);
+    const states = new Int32Array(length);
+    for (let t = 1; t < length; t++) states[t] = process.next(states[t - 1]!, actions[t - 1]!, rng);
+    return { states, actions };
+  });
+  const before = (state: number): number => (state === 0 ? 0 : (state - 1) % symbols);
+  return { process, answers, reward: (state, action) => hidden[(depth[state]! * symbols + before(state)) * symbols + action]! };
 }
 
 /**

@@ -20,5 +20,5 @@ export {
 export { workActions, workCounter } from "./work-counter.ts";
 export type { WorkCounter, WorkCounterOptions } from "./work-counter.ts";
 export type { Exercise, Worth } from "./exercises.ts";
-export { exercise, hiddenSymbols, logitPool, prefixLock } from "./exercises.ts";
+export { exercise, hiddenRewards, hiddenSymbols, logitPool, prefixLock } from "./exercises.ts";
 export { armBandit } from "./arm-bandit.ts";
