@@ -36,8 +36,6 @@ export interface RunClaimsOptions {
 export interface RunProgress {
   readonly done: number;
   readonly total: number;
-  /** Of the claim whose trial was finished last. */
-  readonly slug: string;
   /** Seconds until the end, from the times of a claim's own trials, and before there are any from the time that it may take. */
   readonly left: number;
 }
@@ -88,12 +86,11 @@ export async function runClaims(claims: readonly ClaimRun[], options: RunClaimsO
     claim.ended = true;
     onClaim(claim.run, outcome);
   };
-  const progress = (claim: Going): void => {
+  const progress = (): void => {
     const open = going.filter(({ ended }) => !ended);
     onProgress?.({
       done: going.reduce((sum, { trials }) => sum + trials.size, 0),
       total: going.reduce((sum, { ended, trials, total }) => sum + (ended ? trials.size : total), 0),
-      slug: claim.run.paper.slug,
       left:
         open.reduce((sum, { run, trials, total }) => {
           const seconds = [...trials.values()].reduce((all, trial) => all + trial.seconds, 0);
@@ -128,7 +125,7 @@ export async function runClaims(claims: readonly ClaimRun[], options: RunClaimsO
         const trial = { arm, seed, ...outcome.value };
         keep(trial);
         claim.trials.set(key(arm, seed), trial);
-        progress(claim);
+        progress();
         finish(claim);
       }
     }
@@ -136,7 +133,7 @@ export async function runClaims(claims: readonly ClaimRun[], options: RunClaimsO
 
   try {
     for (const claim of going) finish(claim);
-    if (queue.length > 0) progress(queue[0]!.claim);
+    progress();
     await Promise.all(Array.from({ length: processes }, lane));
   } finally {
     await peers.close();

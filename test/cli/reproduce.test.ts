@@ -110,6 +110,7 @@ describe("reproduce", () => {
       write("nonsense", { method: "return { steps: seed === 1002 ? NaN : 1 };" }),
       write("hanging", { method: "for (;;) ;", seconds: 0.05 }),
       write("dying", { method: "process.exit(3);" }),
+      write("changing", { method: "appendFileSync('changing.ts', '// later'); return { steps: 1 };" }),
       write("fine"),
     ];
     const { status, out, said } = await guerdon(["reproduce", ...files, "--processes", "2", "--json"], root);
@@ -124,6 +125,7 @@ describe("reproduce", () => {
       /^hanging: the arm "method" with seed \d+ was stopped: the claim says that it takes 0.05 s on two cores/,
     );
     expect(why["dying"]).toMatch(/^dying: the arm "method" with seed \d+ could not be run: it exited with code 3/);
+    expect(why["changing"]).toMatch(/^changing: its sources changed while it ran/);
     expect(claims.at(-1)).toMatchObject({ slug: "fine", state: "ran", why: null });
     expect(said).toContain("✗ throwing: the arm");
     expect(existsSync(join(root, "results", "throwing.json"))).toBe(false);

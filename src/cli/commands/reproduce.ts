@@ -106,9 +106,14 @@ function claimRun(one: Asked, force: boolean): ClaimRun {
 }
 
 /** Holds what the arms measured against the thresholds. */
-function judged({ paper, inputs, counts, before }: Asked, run: ClaimRun, outcome: ClaimOutcome): ShownClaim {
+function judged(one: Asked, run: ClaimRun, outcome: ClaimOutcome): ShownClaim {
+  const { paper, inputs, counts, before } = one;
   const failed = (why: string): ShownClaim => ({ paper, state: "failed", record: null, counts, why });
   if (outcome.kind === "failed") return failed(outcome.why);
+  if (counts && inputsOf(one) !== inputs) {
+    trialFile(trialFolder, paper.slug, inputs).remove();
+    return failed(`${paper.slug}: its sources changed while it ran, so that nobody knows what was measured: run it again`);
+  }
   try {
     const record = recordOf(run, outcome, inputs);
     const state = counts && !record.holds && before?.holds === true ? "no longer" : "ran";
