@@ -1,0 +1,38 @@
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { papers, type Results } from "../../src/papers/index.ts";
+import { readRecord, toColumns, type ClaimRecord } from "../../src/papers/record.ts";
+import { verdict } from "../../src/papers/verdict.ts";
+import { columns } from "./kit.ts";
+
+/** Columns as rows again. */
+const resultsOf = ({ seeds, arms }: Pick<ClaimRecord, "seeds" | "arms">): Results => ({
+  seeds,
+  arms: Object.fromEntries(
+    Object.entries(arms).map(([arm, measured]) => [
+      arm,
+      seeds.map((_, i) => Object.fromEntries(Object.entries(measured).map(([metric, values]) => [metric, values[i]!]))),
+    ]),
+  ),
+});
+
+test("columns keep every number", () => {
+  const results = columns({ method: [1, 2, 3], baseline: [4, 5, 6] }, 1000);
+  expect(toColumns(results)).toEqual({ method: { x: [1, 2, 3] }, baseline: { x: [4, 5, 6] } });
+  expect(resultsOf({ seeds: results.seeds, arms: toColumns(results) })).toEqual(results);
+});
+
+test("every recorded verdict follows from the recorded numbers and the claim as it stands", () => {
+  for (const paper of papers) {
+    const record = readRecord(join(import.meta.dirname, "../../results"), paper.slug);
+    if (record === null) continue;
+    const { claim, slug } = paper;
+    expect(record, slug).toMatchObject({ slug, label: claim.label, statement: claim.statement, method: claim.method });
+    expect(Object.keys(record.arms), slug).toEqual(Object.keys(claim.arms));
+    expect(record.seeds.length, slug).toBeGreaterThanOrEqual(claim.seeds);
+    expect(Math.min(...record.seeds), slug).toBeGreaterThanOrEqual(1000);
+    const { holds, checks } = verdict(paper, resultsOf(record));
+    expect(record.holds, slug).toBe(holds);
+    expect(record.checks, slug).toEqual(JSON.parse(JSON.stringify(checks)));
+  }
+});
