@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { diskFiles, encode, replace } from "../training/runs/files.ts";
+import { diskFiles, encode } from "../training/runs/files.ts";
 import type { Measured } from "./claim.ts";
 
 /** One arm with one seed, finished. */
@@ -30,14 +30,12 @@ export function trialFile(folder: string, slug: string, inputs: string): TrialFi
   const key = (arm: string, seed: number): string => JSON.stringify([arm, seed]);
   const known = new Map<string, Trial>();
   const text = diskFiles.size(path) === null ? "" : new TextDecoder().decode(diskFiles.read(path));
-  const end = text.lastIndexOf("\n") + 1;
-  for (const line of text.slice(0, end).split("\n"))
-    if (line !== "") {
-      const trial = JSON.parse(line) as Trial;
-      known.set(key(trial.arm, trial.seed), trial);
-    }
-  // A kill in the middle of a line leaves a piece of it.
-  if (end < text.length) replace(diskFiles, path, encode(text.slice(0, end)));
+  for (const line of text.split("\n")) {
+    const trial = parsed(line);
+    if (trial !== null) known.set(key(trial.arm, trial.seed), trial);
+  }
+  // What comes next must not be added to the piece of a line that a kill left.
+  if (text !== "" && !text.endsWith("\n")) diskFiles.append(path, encode("\n"));
   return {
     find: (arm, seed) => known.get(key(arm, seed)),
     keep(trial) {
@@ -47,4 +45,13 @@ export function trialFile(folder: string, slug: string, inputs: string): TrialFi
     },
     remove: () => diskFiles.remove(path),
   };
+}
+
+/** A line of the file; null for one that is not whole: its trial is run again. */
+function parsed(line: string): Trial | null {
+  try {
+    return line === "" ? null : (JSON.parse(line) as Trial);
+  } catch {
+    return null;
+  }
 }
