@@ -16,10 +16,14 @@ export interface ShownClaim {
   readonly why: string | null;
 }
 
-/** "0.732 [0.714, 0.749]"; one number where nothing was inferred. */
-export function intervalText({ estimate, low, high }: CheckResult): string {
-  if (low === estimate && high === estimate) return short(estimate);
-  return `${short(estimate)} [${low === null ? "-∞" : short(low)}, ${high === null ? "∞" : short(high)}]`;
+/** "0.732 [0.714, 0.749]"; one number where nothing was inferred. What only rounding would put on a threshold has more digits. */
+export function intervalText({ estimate, low, high, above, below }: CheckResult): string {
+  const number = (x: number): string =>
+    [above, below].some((threshold) => threshold !== null && x !== threshold && short(x) === short(threshold))
+      ? String(Number(x.toPrecision(10)))
+      : short(x);
+  if (low === estimate && high === estimate) return number(estimate);
+  return `${number(estimate)} [${low === null ? "-∞" : number(low)}, ${high === null ? "∞" : number(high)}]`;
 }
 
 /** "> 0.5 and < 0.8" */

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { expect, test } from "vitest";
 import { explain } from "../../src/cli/failure.ts";
+import { intervalText, thresholdText } from "../../src/cli/claim-tables.ts";
 import { build } from "../../src/cli/program.ts";
 import { plot } from "../../src/cli/plot.ts";
 import { progress } from "../../src/cli/progress.ts";
@@ -68,6 +69,16 @@ test("tables put numbers to the right and words to the left", () => {
 test("numbers and durations are short", () => {
   expect([0, 12, 0.123456, 1e-5, 2.5e9, null].map(short)).toEqual(["0", "12", "0.1235", "1.00e-5", "2.50e+9", "-"]);
   expect([3.4, 75, 7500].map(duration)).toEqual(["3 s", "1 min 15 s", "2 h 05 min"]);
+});
+
+test("an interval beside its threshold", () => {
+  const check = { say: "x", kind: "mean (t)", arms: ["a"], n: 3, level: 0.95, holds: true, p: 0.01, changed: null };
+  const text = (estimate: number, low: number | null, high: number | null, above: number | null, below: number | null) =>
+    `${intervalText({ ...check, estimate, low, high, above, below })} ${thresholdText({ ...check, estimate, low, high, above, below })}`;
+  expect(text(0.73215, 0.7141, 0.7493, null, 0.8)).toBe("0.7322 [0.7141, 0.7493] < 0.8");
+  expect(text(2, null, 3, 1, 4)).toBe("2 [-∞, 3] > 1 and < 4");
+  expect(text(3.9999999, 3.9999999, 3.9999999, null, 4)).toBe("3.9999999 < 4");
+  expect(text(4, 4, 4, null, 4)).toBe("4 < 4");
 });
 
 test("control characters of an answer cannot steer the terminal", () => {
