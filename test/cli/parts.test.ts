@@ -75,7 +75,7 @@ test("an interval beside its threshold", () => {
   const check = { say: "x", kind: "mean (t)", arms: ["a"], n: 3, level: 0.95, holds: true, p: 0.01, changed: null };
   const text = (estimate: number, low: number | null, high: number | null, above: number | null, below: number | null) =>
     `${intervalText({ ...check, estimate, low, high, above, below })} ${thresholdText({ ...check, estimate, low, high, above, below })}`;
-  expect(text(0.73215, 0.7141, 0.7493, null, 0.8)).toBe("0.7322 [0.7141, 0.7493] < 0.8");
+  expect(text(0.73219, 0.7141, 0.7493, null, 0.8)).toBe("0.7322 [0.7141, 0.7493] < 0.8");
   expect(text(2, null, 3, 1, 4)).toBe("2 [-∞, 3] > 1 and < 4");
   expect(text(3.9999999, 3.9999999, 3.9999999, null, 4)).toBe("3.9999999 < 4");
   expect(text(4, 4, 4, null, 4)).toBe("4 < 4");
