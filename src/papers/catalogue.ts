@@ -1,5 +1,6 @@
 import { paper as canon } from "./canon.ts";
 import { paper as d3s } from "./d3s.ts";
+import { paper as ghpo } from "./ghpo.ts";
 import { paper as mopps } from "./mopps.ts";
 import { paper as inpo } from "./inpo.ts";
 import { paper as xpo } from "./xpo.ts";
@@ -15,6 +16,7 @@ export const papers: readonly Paper[] = [
   canon,
   d3s,
   mopps,
+  ghpo,
   xpo,
   inpo,
   rToQstar,

@@ -6,3 +6,5 @@ export type { Answers } from "./groups.ts";
 export { answersByGroup, joined } from "./groups.ts";
 export type { Hinting, Pose, Retried, Retry } from "./retry.ts";
 export { withRetry } from "./retry.ts";
+export { risingHints } from "./hints.ts";
+export type { HintOptions } from "./hints.ts";

@@ -1,6 +1,7 @@
 import { GuerdonError } from "../../error.ts";
 import { below, type Rng } from "../../statistics/stream.ts";
 import type { TextEnvironment, TextTask } from "../environment.ts";
+import { beginning } from "./beginning.ts";
 import { requireBothSplits, splitOf } from "./held-out.ts";
 import { numberSymbols } from "./symbols.ts";
 
@@ -14,10 +15,11 @@ export interface CountdownOptions {
   readonly operations?: readonly Operation[];
 }
 
-/** What an answer is checked against. */
+/** What an answer is checked against. `begun`: the beginning that a hint gave away, which the answer goes on from. */
 export interface CountdownReference {
   readonly numbers: readonly number[];
   readonly target: number;
+  readonly begun?: string;
 }
 
 /** Every intermediate result is a whole number from 1 to this: each number is one token of two digits at most. */
@@ -124,16 +126,29 @@ export function countdown(options: CountdownOptions = {}): TextEnvironment {
         if (target === null) continue;
         const reference = { numbers, target };
         const key = keyOf(reference);
-        if (splitOf(key) === split) return { id: `countdown ${key}`, prompt: `${numbers.join(" ")} = ${target} :`, reference };
+        if (splitOf(key) === split) return { id: `countdown ${key}`, prompt: promptOf(reference), reference };
       }
     },
-    check: (completion, reference) => checkCountdown(completion, referenceOf(reference), operations),
-    demonstrate(task, rng) {
-      const moves = drawWin(referenceOf(task.reference), operations, rng);
-      if (moves === null) throw new GuerdonError("input", `The CountDown task "${task.id}" cannot be solved with ${operations.join(" ")}.`);
-      return written(moves);
+    check(completion, reference) {
+      const { begun = "", ...task } = referenceOf(reference);
+      return checkCountdown(begun + completion, task, operations);
+    },
+    demonstrate: (task, rng) => solution(task, operations, rng),
+    hint(task, share, rng) {
+      const reference = referenceOf(task.reference);
+      const begun = beginning(solution(task, operations, rng), share);
+      return { ...task, prompt: `${promptOf(reference)} ${begun}`.trimEnd(), reference: { ...reference, begun } };
     },
   };
+}
+
+const promptOf = ({ numbers, target }: CountdownReference): string => `${numbers.join(" ")} = ${target} :`;
+
+/** A right answer to a task, from its beginning. */
+function solution(task: TextTask, operations: readonly Operation[], rng: Rng): string {
+  const moves = drawWin(referenceOf(task.reference), operations, rng);
+  if (moves === null) throw new GuerdonError("input", `The CountDown task "${task.id}" cannot be solved with ${operations.join(" ")}.`);
+  return written(moves);
 }
 
 /** Takes two places in random order and a random operation until one number is left; null as soon as a result is not allowed. */
@@ -234,7 +249,8 @@ function resolved({ count = 3, highest = 15, operations = ["+", "-"] }: Countdow
 }
 
 function referenceOf(reference: unknown): CountdownReference {
-  const { numbers, target } = (reference ?? {}) as Partial<Record<keyof CountdownReference, unknown>>;
-  if (Array.isArray(numbers) && numbers.every((n) => typeof n === "number") && typeof target === "number") return { numbers, target };
+  const { numbers, target, begun } = (reference ?? {}) as Partial<Record<keyof CountdownReference, unknown>>;
+  if (Array.isArray(numbers) && numbers.every((n) => typeof n === "number") && typeof target === "number")
+    return { numbers, target, ...(typeof begun === "string" && { begun }) };
   throw new GuerdonError("input", `A CountDown reference is { numbers, target }, not ${JSON.stringify(reference)}.`);
 }

@@ -1,6 +1,7 @@
 import { GuerdonError } from "../../error.ts";
 import { below } from "../../statistics/stream.ts";
 import type { TextEnvironment } from "../environment.ts";
+import { beginning } from "./beginning.ts";
 import { requireBothSplits, splitOf } from "./held-out.ts";
 import { numberSymbols } from "./symbols.ts";
 
@@ -37,6 +38,12 @@ export function sorting({ count = 6, highest = 19 }: SortingOptions = {}): TextE
     },
     check: (completion, reference) => completion.trim().split(/\s+/).join(" ") === sortedReference(reference),
     demonstrate: (task) => sortedReference(task.reference),
+    hint(task, share) {
+      // Its first numbers are what is given away; the rest is the answer that is left to give.
+      const sorted = sortedReference(task.reference);
+      const begun = beginning(sorted, share);
+      return { ...task, prompt: `${task.prompt as string} ${begun}`.trimEnd(), reference: sorted.slice(begun.length) };
+    },
   };
 }
 
