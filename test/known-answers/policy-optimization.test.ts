@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { convention, groupAdvantage, klInReward, leaveOneOut } from "../../src/credit/index.ts";
 import { dynamicSampling, gather, uniform } from "../../src/curricula/index.ts";
 import { softmaxEngine } from "../../src/engines/index.ts";
-import { countdown, finiteTasks, lock, logitPool, stepActions, stepTask, tilt } from "../../src/environments/index.ts";
+import { armBandit, countdown, finiteTasks, lock, logitPool, stepActions, stepTask, tilt } from "../../src/environments/index.ts";
 import {
   clippedSurrogate,
   combine,
@@ -19,6 +19,7 @@ import type { ClippedSurrogateOptions } from "../../src/objectives/index.ts";
 import { symbolTokenizer } from "../../src/policies/index.ts";
 import { rollOut } from "../../src/rollouts/index.ts";
 import { passAtK, stream } from "../../src/statistics/index.ts";
+import type { Rng } from "../../src/statistics/index.ts";
 import { scored } from "../credit/fixtures.ts";
 import { fakeEngine } from "../kit/fake-engine.ts";
 import { outputs, pair, ragged } from "../objectives/cases.ts";
@@ -154,6 +155,26 @@ test("S13 toy environments: logit pool, prefix lock, step task", () => {
   expect(walk([0, 1], [useful, stop])).toBe(false);
   expect(walk([0, 1, 2, 2, 2], [useful, useful, filler, filler, filler])).toBe(false);
   expect(finiteTasks(task)).toHaveLength(1);
+});
+
+test("S13 arm bandit: one best answer to each task, and graded or binary worths", () => {
+  const worth = (best: boolean, rng: Rng) => {
+    const mean = best ? 1.6 : rng();
+    return () => mean;
+  };
+  const bandit = armBandit({ tasks: 4, arms: 5, worth, rng: stream(0, "arms") });
+  const scoreOf = (task: number, arm: number) =>
+    bandit.score({ states: Int32Array.of(task), actions: Int32Array.of(arm) }, bandit.tasks("train")[task]!, stream(0));
+  for (const task of [0, 1, 2, 3]) {
+    const worths = [0, 1, 2, 3, 4].map((arm) => scoreOf(task, arm));
+    expect(worths.filter((x) => x === 1.6)).toHaveLength(1);
+    expect(worths.filter((x) => typeof x === "number" && x >= 0 && x < 1)).toHaveLength(4);
+  }
+  near(
+    bandit.chance(() => [0.2, 0.2, 0.2, 0.2, 0.2]),
+    0.2,
+    12,
+  );
 });
 
 test("S13 the score of a Bernoulli sample in the pool is (r - p) f: the policy gradient of one prompt", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { convention, groupAdvantage, implicitCredit } from "../../src/credit/index.ts";
+import { convention, differenceAdvantage, groupAdvantage, implicitCredit } from "../../src/credit/index.ts";
 import { softmaxEngine } from "../../src/engines/index.ts";
 import { bandit, prefixTree, tilt } from "../../src/environments/index.ts";
 import { bradleyTerry, klPenalty, outcomeLoss, pairLoss, gradientOf } from "../../src/objectives/index.ts";
@@ -87,6 +87,20 @@ test("S5 group advantage with both deviations, and the k3 estimate", () => {
   expect([convention("trl").scale!.ddof, convention("verl").scale!.ddof]).toEqual([1, 1]);
   const k3 = klPenalty({ estimator: "k3", coefficient: 1, aggregation: "token-mean", divisor: null });
   near(ofRow(k3, [-1], { reference: [-0.5] }).loss, Math.exp(0.5) - 0.5 - 1);
+});
+
+test("S5b advantages of differences: of rewards, and in a ring", () => {
+  const rewards = [1, 2, 4, 5];
+  const strengths = rewards.map((a) => rewards.map((b) => a - b));
+  near(differenceAdvantage(strengths, { epsilon: 1e-6 }), [-1.095445, -0.5477225, 0.5477225, 1.095445], 7);
+  const ring = [
+    [0, 2, -1],
+    [-2, 0, 3],
+    [1, -3, 0],
+  ];
+  near(differenceAdvantage(ring, { epsilon: 1e-6 }), [0.2182178, 0.2182178, -0.4364357], 7);
+  const usual = groupAdvantage(column(...rewards), one(rewards), { scale: { ddof: 1, epsilon: 0 } });
+  near(differenceAdvantage(strengths, { epsilon: 0 }), [...usual], 12);
 });
 
 test("S6 dpo is Bradley-Terry on log-ratio rewards", () => {
