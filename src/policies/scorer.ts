@@ -32,28 +32,47 @@ export function scorer(config: ScorerConfig): HostPolicy<FeatureSequence> {
   const layers = sizes.length - 1;
   const outputs = scoreOutputs(sizes.at(-1)!);
 
-  /** Activations of all layers for one vector; tanh after every layer but the last. */
-  function run(parameters: HostParameters, { features }: FeatureSequence, number: number): Float64Array[] {
-    if (features.length !== sizes[0])
-      throw new GuerdonError("input", `Row ${number} has ${features.length} features; the scorer takes ${sizes[0]}.`);
-    const all = [Float64Array.from(features)];
+  /** Activations of all layers, [rows, width] flat each; tanh after every layer but the last. */
+  function run(parameters: HostParameters, rows: readonly FeatureSequence[]): Float64Array[] {
+    const first = new Float64Array(rows.length * sizes[0]!);
+    rows.forEach(({ features }, i) => {
+      if (features.length !== sizes[0])
+        throw new GuerdonError("input", `Row ${i} has ${features.length} features; the scorer takes ${sizes[0]}.`);
+      first.set(features, i * sizes[0]);
+    });
+    const all = [first];
     for (let l = 0; l < layers; l++) {
-      const [from, to] = [sizes[l]!, sizes[l + 1]!];
-      const [weight, bias] = [parameters[`${l}.weight`]!, parameters[`${l}.bias`]!];
+      const from = sizes[l]!;
+      const to = sizes[l + 1]!;
+      const weight = parameters[`${l}.weight`]!;
+      const bias = parameters[`${l}.bias`]!;
       const x = all[l]!;
-      const y = bias.slice();
-      for (let i = 0; i < from; i++) {
-        const xi = x[i]!;
-        for (let j = 0; j < to; j++) y[j]! += xi * weight[i * to + j]!;
+      const y = new Float64Array(rows.length * to);
+      for (let r = 0; r < rows.length; r++) {
+        const at = r * to;
+        for (let j = 0; j < to; j++) y[at + j] = bias[j]!;
+        for (let i = 0; i < from; i++) {
+          const xi = x[r * from + i]!;
+          if (xi === 0) continue;
+          for (let j = 0, w = i * to; j < to; j++, w++) y[at + j]! += xi * weight[w]!;
+        }
       }
-      if (l + 1 < layers) for (let j = 0; j < to; j++) y[j] = Math.tanh(y[j]!);
+      if (l + 1 < layers) for (let k = 0; k < y.length; k++) y[k] = Math.tanh(y[k]!);
       all.push(y);
     }
     return all;
   }
 
-  const named = (scores: readonly Float64Array[], names: readonly string[]) =>
-    Object.fromEntries(names.map((name) => [name, scores.map((row) => Float32Array.of(row[outputs.indexOf(name)]!))]));
+  const named = (scores: Float64Array, names: readonly string[]) =>
+    Object.fromEntries(
+      names.map((name) => {
+        const column = outputs.indexOf(name);
+        return [
+          name,
+          Array.from({ length: scores.length / outputs.length }, (_, r) => Float32Array.of(scores[r * outputs.length + column]!)),
+        ];
+      }),
+    );
 
   return {
     family: "scorer",
@@ -73,37 +92,37 @@ export function scorer(config: ScorerConfig): HostPolicy<FeatureSequence> {
       return made;
     },
 
-    forward: (parameters, rows, names) =>
-      named(
-        rows.map((row, i) => run(parameters, row, i)[layers]!),
-        names,
-      ),
+    forward: (parameters, rows, names) => named(run(parameters, rows)[layers]!, names),
 
     backward(parameters, rows, gradients, into) {
-      const found = rows.map((row, i) => run(parameters, row, i));
-      found.forEach((all, i) => {
-        let d = Float64Array.from(outputs, (name) => gradients[name]?.[i]![0] ?? 0);
-        for (let l = layers - 1; l >= 0; l--) {
-          const [from, to] = [sizes[l]!, sizes[l + 1]!];
-          const [weight, dWeight, dBias] = [parameters[`${l}.weight`]!, into[`${l}.weight`]!, into[`${l}.bias`]!];
-          const x = all[l]!;
-          const below = new Float64Array(from);
-          for (let j = 0; j < to; j++) dBias[j]! += d[j]!;
-          for (let k = 0; k < from; k++) {
+      const all = run(parameters, rows);
+      let d = new Float64Array(rows.length * outputs.length);
+      outputs.forEach((name, k) => gradients[name]?.forEach((g, r) => (d[r * outputs.length + k] = g[0]!)));
+      for (let l = layers - 1; l >= 0; l--) {
+        const from = sizes[l]!;
+        const to = sizes[l + 1]!;
+        const weight = parameters[`${l}.weight`]!;
+        const dWeight = into[`${l}.weight`]!;
+        const dBias = into[`${l}.bias`]!;
+        const x = all[l]!;
+        const below = new Float64Array(rows.length * from);
+        for (let r = 0; r < rows.length; r++) {
+          const at = r * to;
+          for (let j = 0; j < to; j++) dBias[j]! += d[at + j]!;
+          for (let i = 0; i < from; i++) {
+            const xi = x[r * from + i]!;
             let sum = 0;
-            for (let j = 0; j < to; j++) {
-              dWeight[k * to + j]! += x[k]! * d[j]!;
-              sum += weight[k * to + j]! * d[j]!;
+            for (let j = 0, w = i * to; j < to; j++, w++) {
+              dWeight[w]! += xi * d[at + j]!;
+              sum += weight[w]! * d[at + j]!;
             }
-            below[k] = l > 0 ? sum * (1 - x[k]! ** 2) : sum;
+            // The derivative of tanh, which made x; what comes in has none, and nobody asks for it.
+            below[r * from + i] = sum * (1 - xi * xi);
           }
-          d = below;
         }
-      });
-      return named(
-        found.map((all) => all[layers]!),
-        Object.keys(gradients),
-      );
+        d = below;
+      }
+      return named(all[layers]!, Object.keys(gradients));
     },
 
     sample() {
