@@ -9,6 +9,7 @@ import { paper as clipDelta } from "./clip-delta.ts";
 import { paper as oreal } from "./oreal.ts";
 import { paper as freeProcessRewards } from "./free-process-rewards.ts";
 import { paper as generalPreferenceModel } from "./general-preference-model.ts";
+import { paper as par } from "./par.ts";
 import type { Paper } from "./paper.ts";
 
 /** Every paper whose claim can be run, in the order in which they are shown. */
@@ -24,4 +25,5 @@ export const papers: readonly Paper[] = [
   oreal,
   freeProcessRewards,
   generalPreferenceModel,
+  par,
 ];

@@ -90,20 +90,27 @@ export function median(arm: string, metric: string, selection: Selection = {}): 
   };
 }
 
+/** A selection, and an arm that is taken off first, seed by seed: for what must hold against that arm on every seed. */
+export interface Extreme extends Selection {
+  readonly minus?: string;
+}
+
 /** The largest of all seeds, exactly: for identities, and for what must hold on every seed. */
-export const largest = (arm: string, metric: string, selection: Selection = {}): Estimate =>
-  extreme("largest of all seeds", Math.max, arm, metric, selection);
+export const largest = (arm: string, metric: string, selection: Extreme = {}): Estimate =>
+  extreme("largest", Math.max, arm, metric, selection);
 
 /** The smallest of all seeds, exactly. */
-export const smallest = (arm: string, metric: string, selection: Selection = {}): Estimate =>
-  extreme("smallest of all seeds", Math.min, arm, metric, selection);
+export const smallest = (arm: string, metric: string, selection: Extreme = {}): Estimate =>
+  extreme("smallest", Math.min, arm, metric, selection);
 
-function extreme(kind: string, pick: (...values: number[]) => number, arm: string, metric: string, selection: Selection): Estimate {
+function extreme(which: string, pick: (...values: number[]) => number, arm: string, metric: string, { minus, seeds }: Extreme): Estimate {
+  const selection = seeds === undefined ? {} : { seeds };
   return {
-    kind,
-    arms: [arm],
+    kind: `${which} ${minus === undefined ? "of all seeds" : "paired difference of all seeds"}`,
+    arms: minus === undefined ? [arm] : [arm, minus],
     of(results): Interval {
-      const values = column(results, arm, metric, selection);
+      const off = minus === undefined ? null : column(results, minus, metric, selection);
+      const values = column(results, arm, metric, selection).map((x, i) => x - (off?.[i] ?? 0));
       const estimate = pick(...values);
       return { estimate, low: estimate, high: estimate, n: values.length, level: 1 };
     },

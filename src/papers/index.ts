@@ -13,6 +13,7 @@ export { inpo } from "./inpo.ts";
 export type { InpoOptions } from "./inpo.ts";
 export { rToQstar } from "./r-to-qstar.ts";
 export { clipDelta } from "./clip-delta.ts";
+export { par } from "./par.ts";
 export { oreal } from "./oreal.ts";
 export type { OrealOptions } from "./oreal.ts";
 export { freeProcessRewards } from "./free-process-rewards.ts";

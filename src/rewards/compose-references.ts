@@ -1,6 +1,6 @@
 import { GuerdonError } from "../error.ts";
 import type { Message } from "../data/row.ts";
-import { deviation, mean } from "../statistics/index.ts";
+import { deviation, mean, normalQuantile } from "../statistics/index.ts";
 import { canonical } from "./canonical.ts";
 import { changedNames, versionOf, withPart } from "./compose-parts.ts";
 import { quoted, unscorable, type Score } from "./grade.ts";
@@ -70,8 +70,7 @@ const shapes: Readonly<Record<Exclude<RelativeShape, "log-sigmoid">, (difference
   centred: (d, k) => k * d,
 };
 
-/** The 85 % quantile of the standard normal distribution. */
-const normal85 = 1.0364333894937898;
+const normal85 = normalQuantile(0.85);
 
 /**
  * A score relative to the scores of reference answers to the same prompt; see `RelativeShape`.
