@@ -130,7 +130,7 @@ export const paper: Paper = {
       { say: "mean gap after 15 rounds of sampled pairs", of: mean("sampled", "gap"), below: 0.02 },
       { say: "the same over that of the fitted reward", of: ratio("sampled", "rewardThenGibbs", "gap"), below: 0.3 },
       { say: "smallest gap after 50 rounds without the pull to the reference", of: smallest("withoutPull", "gap"), above: 1e-3 },
-      { say: "smallest gap after 50 rounds with the target 1/eta", of: smallest("twiceTheTarget", "gap"), above: 1e-3 },
+      { say: "mean gap after 50 rounds with the target 1/eta", of: mean("twiceTheTarget", "gap"), above: 1e-3 },
       { say: "gap of best-of-eight pairs over that of plain pairs", of: ratio("bestOfEight", "sampled", "gap"), above: 3 },
     ],
     seeds: 20,
