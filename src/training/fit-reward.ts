@@ -74,9 +74,14 @@ export async function fitReward<X, E extends Engine<X> = Engine<X>>(
   const [train, held] = typeof heldOut === "number" ? split(examples, heldOut, stream(seed, "held out")) : ([examples, heldOut] as const);
   if (held !== null) judgements(form, held);
   const fitted: FittedMember<X, E>[] = [];
-  for (let m = 0; m < members; m++)
-    fitted.push(await fitOne(members === 1 ? train : bootstrap(train, stream(seed, "bootstrap", m)), m, options));
-  return { form, members: fitted, heldOut: held === null ? null : await fitMetrics(form, fitted, held) };
+  try {
+    for (let m = 0; m < members; m++)
+      fitted.push(await fitOne(members === 1 ? train : bootstrap(train, stream(seed, "bootstrap", m)), m, options));
+    return { form, members: fitted, heldOut: held === null ? null : await fitMetrics(form, fitted, held) };
+  } catch (error) {
+    for (const { engine } of fitted) engine.dispose?.();
+    throw error;
+  }
 }
 
 /**
@@ -85,7 +90,7 @@ export async function fitReward<X, E extends Engine<X> = Engine<X>>(
  *
  * @param options.folds how many parts; at least 2, at most the number of tasks
  */
-export async function crossValidate<X, E extends Engine<X> & { dispose?(): void } = Engine<X>>(
+export async function crossValidate<X, E extends Engine<X> = Engine<X>>(
   options: FitOptions<X, E> & { readonly folds: number },
 ): Promise<FitMetrics[]> {
   const { form, examples, folds, seed = 0 } = options;
@@ -115,38 +120,47 @@ async function fitOne<X, E extends Engine<X>>(train: Examples<X>, member: number
   if (units < 2)
     throw new GuerdonError("input", `fitReward: there ${units === 1 ? "is 1 example" : "are no examples"} to fit to; give at least 2.`);
   const engine = await options.engine(member);
-  const missing = outputsOf(form.objective).filter((name) => !engine.outputs.includes(name));
-  if (missing.length > 0)
-    throw new GuerdonError(
-      "usage",
-      `fitReward: the form needs the output ${missing.join(", ")}, and the engine's policy has ${engine.outputs.join(", ")}. Give the policy a score head of that size.`,
-    );
-  const parts = Math.ceil((train.sets?.weight.length ?? train.rows.length) / batchSize);
-  for (let epoch = 0; epoch < epochs; epoch++) {
-    const losses: number[] = [];
-    for (const part of minibatches(train, parts, stream(seed, "order", member, epoch))) {
-      throwIfAborted(signal);
-      losses.push((await step(engine, [{ examples: part, objective: form.objective }], update)).loss);
+  try {
+    const missing = outputsOf(form.objective).filter((name) => !engine.outputs.includes(name));
+    if (missing.length > 0)
+      throw new GuerdonError(
+        "usage",
+        `fitReward: the form needs the output ${missing.join(", ")}, and the engine's policy has ${engine.outputs.join(", ")}. Give the policy a score head of that size.`,
+      );
+    const parts = Math.ceil((train.sets?.weight.length ?? train.rows.length) / batchSize);
+    for (let epoch = 0; epoch < epochs; epoch++) {
+      const losses: number[] = [];
+      for (const part of minibatches(train, parts, stream(seed, "order", member, epoch))) {
+        throwIfAborted(signal);
+        losses.push((await step(engine, [{ examples: part, objective: form.objective }], update)).loss);
+      }
+      onProgress?.({ member, epoch: epoch + 1, epochs, loss: mean(losses) });
     }
-    onProgress?.({ member, epoch: epoch + 1, epochs, loss: mean(losses) });
+    // Probabilities are on one scale already.
+    if (form.reading.kind === "steps") return { engine, centre: 0, scale: 1 };
+    const rewards = await rewardsOn(form, engine, train);
+    // Where all rewards are the same there is no scale to bring them to.
+    return { engine, centre: mean(rewards), scale: deviation(rewards, { ddof: 0 }) || 1 };
+  } catch (error) {
+    engine.dispose?.();
+    throw error;
   }
-  // Probabilities are on one scale already.
-  if (form.reading.kind === "steps") return { engine, centre: 0, scale: 1 };
-  const rewards = await rewardsOn(form, engine, train);
-  return { engine, centre: mean(rewards), scale: deviation(rewards, { ddof: 0 }) || 1 };
 }
 
-/** What a split must not tear apart: rows of one task; without tasks the members of a set, or single rows. */
+/** What a split must not tear apart: rows of one task, and members of one set. */
 function groupsOf<X>({ rows, tasks, sets }: Examples<X>): number[][] {
-  if (tasks !== undefined) return [...Map.groupBy(rows.keys(), (i) => tasks[i]!).values()];
-  if (sets === undefined) return rows.map((_, i) => [i]);
-  // Sets that share a row belong together: each row points to the first row of its cluster.
+  // Each row points to another of its group; who points to itself stands for the group.
   const root = Array.from(rows, (_, i) => i);
   const find = (i: number): number => (root[i] === i ? i : (root[i] = find(root[i]!)));
-  for (let k = 0; k < sets.members.length; k++) {
-    const [first, own] = [sets.members[k - (k % sets.size)]!, sets.members[k]!];
-    if (first >= 0 && own >= 0) root[find(own)] = find(first);
-  }
+  const first = new Map<string, number>();
+  tasks?.forEach((task, i) => {
+    if (!first.has(task)) first.set(task, i);
+    root[i] = first.get(task)!;
+  });
+  sets?.members.forEach((own, k) => {
+    const other = sets.members[k - (k % sets.size)]!;
+    if (own >= 0 && other >= 0) root[find(own)] = find(other);
+  });
   return [...Map.groupBy(rows.keys(), find).values()];
 }
 

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, expect, test } from "vitest";
+import { serve } from "../../src/server/index.ts";
 import { guerdon } from "../cli/guerdon.ts";
 
 const root = resolve(import.meta.dirname, "../..");
@@ -40,8 +41,27 @@ test("the page, top to bottom: its files fit a reward, and its commands use it",
   expect(values[1]).toBeGreaterThan(values[2]!);
 });
 
+test("the reward of the page is served", async () => {
+  const server = await serve(join(folder, "my-reward.ts"), { port: 0, processes: 1 });
+  try {
+    const [row] = readFileSync(join(folder, "rows.jsonl"), "utf8").split("\n");
+    const response = await fetch(`${server.url}/v1/score`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ rows: [JSON.parse(row!)] }),
+    });
+    const [{ score: scored }] = (await scores()) as [{ score: number }];
+    expect(await response.json()).toMatchObject({ scores: [{ value: scored }], reward: { name: "liked" } });
+  } finally {
+    await server.close();
+  }
+});
+
 async function scores(): Promise<{ score: number }[]> {
-  const { status, said } = await guerdon(["score", "rows.jsonl", "--reward", "./my-reward.ts", "--out", "scored.jsonl"], folder);
+  const { status, said } = await guerdon(
+    ["score", "rows.jsonl", "--reward", "./my-reward.ts", "--out", "scored.jsonl", "--overwrite"],
+    folder,
+  );
   expect(status, said).toBe(0);
   return readFileSync(join(folder, "scored.jsonl"), "utf8")
     .trim()

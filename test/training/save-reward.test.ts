@@ -9,11 +9,15 @@ import { bandit } from "../../src/environments/toy/index.ts";
 import { mlp, scorer, symbolTokenizer, transformer } from "../../src/policies/index.ts";
 import type { ControlSequence, StateSequence, TextSequence } from "../../src/policies/index.ts";
 import { learnedReward, loadReward, score, sum, textAnswer } from "../../src/rewards/index.ts";
+import type { TextTask } from "../../src/environments/index.ts";
+import type { Rollout } from "../../src/rollouts/index.ts";
 import { normal, stream } from "../../src/statistics/index.ts";
 import {
   featurePairs,
   fitReward,
+  grpo,
   logRatioReward,
+  monteCarloValues,
   outcomeExamples,
   outcomeReward,
   pairReward,
@@ -22,8 +26,10 @@ import {
   saveReward,
   textOutcomes,
   textPairs,
+  textPrefix,
   textSteps,
 } from "../../src/training/index.ts";
+import { all, environment, small, tinyEngine, withEngine } from "./tiny.ts";
 
 const root = mkdtempSync(join(tmpdir(), "guerdon-reward-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -266,6 +272,60 @@ describe("a reward on text", () => {
     fit.members[0]!.engine.dispose();
   });
 });
+
+test("a policy trains against a reward that was fitted to texts", () =>
+  withEngine(async (policy) => {
+    const { symbols } = environment;
+    const tokenizer = symbolTokenizer(symbols!);
+    const made = (await policy.sample(
+      Array.from({ length: 6 }, (_, i) => ({ task: environment.draw("train", stream(1, "task", i)), group: `${i}`, rng: stream(1, i) })),
+      { maxActions: environment.maxActions },
+    )) as readonly Rollout<TextSequence, TextTask>[];
+    const rows = made.map(({ task, completion }, i) => ({ prompt: task.prompt, completion: completion!, label: i % 2 === 0 }));
+    const fit = await fitReward({
+      form: outcomeReward(),
+      examples: textOutcomes(rows, tokenizer),
+      engine: (seed: number) => tinyEngine(environment, seed, { scoreHead: true }),
+      heldOut: 0,
+      epochs: 2,
+    });
+    const engine = fit.members[0]!.engine;
+    const liked = learnedReward({
+      name: "liked",
+      version: "1",
+      reading: fit.form.reading,
+      reader: engine,
+      row: ({ prompt, completion }) => textAnswer(tokenizer, prompt, completion, "the answer"),
+      actions: ({ actions }) => actions.length,
+    });
+    const [report] = await all({ ...small, engine: policy, reward: liked, method: grpo({ as: "trl", groupSize: 4 }), steps: 1 });
+    expect(report!.gradientNorm).toBeGreaterThan(0);
+    expect(report!.rollouts!.drawn.every(({ reward }) => reward !== null)).toBe(true);
+    engine.dispose();
+  }));
+
+test("a language model's prefixes are valued by continuing them", () =>
+  withEngine(async (engine) => {
+    const tasks = [0, 1].map((i) => environment.draw("train", stream(2, "task", i)));
+    const rollouts = await engine.sample(
+      tasks.map((task, i) => ({ task, group: `${i}`, rng: stream(2, i) })),
+      { maxActions: environment.maxActions },
+    );
+    const length = ({ mask }: Rollout) => mask.length;
+    const { values, drawnActions } = await monteCarloValues(engine, rollouts, {
+      ends: (rollout) => [1, length(rollout)],
+      prefix: textPrefix,
+      success: (of) => of.map(({ row }) => Number(row.actions[0] === rollouts[0]!.row.actions[0])),
+      continuations: 3,
+      maxActions: environment.maxActions,
+      seed: 0,
+    });
+    // Continuations keep their first action, so the value is that of the whole answer.
+    for (const [prefix, whole] of values) expect(prefix).toBe(whole);
+    expect(drawnActions).toBeGreaterThan(0);
+    const wrong = { ends: () => [99], prefix: textPrefix, success: () => [], continuations: 1, maxActions: 1, seed: 0 };
+    await expect(monteCarloValues(engine, rollouts, wrong)).rejects.toThrow(/cannot be cut after 99/);
+  }));
 
 test("a learned reward is also made of any reader, and a log-ratio needs its reference", () => {
   const form = logRatioReward({ beta: 1 });

@@ -58,12 +58,12 @@ export function textAnswer(
   const steps = typeof answer === "object" && "steps" in answer ? answer.steps : [finalText(answer)];
   const pieces = steps.map((text, k) => {
     if (typeof text !== "string") throw new GuerdonError("input", `${where}: the answer has no assistant message with text.`);
-    const ids = encoded(where, () => tokenizer.encode(text));
+    const ids = [...encoded(where, () => tokenizer.encode(text))];
+    if (k === steps.length - 1 && tokenizer.end !== null) ids.push(tokenizer.end);
     if (ids.length === 0) throw new GuerdonError("input", `${where}: ${steps.length > 1 ? `step ${k + 1}` : "the answer"} has no tokens.`);
-    return [...ids];
+    return ids;
   });
   if (pieces.length === 0) throw new GuerdonError("input", `${where}: the answer has no steps.`);
-  if (tokenizer.end !== null) pieces.at(-1)!.push(tokenizer.end);
   let end = 0;
   return {
     row: { prompt: encoded(where, () => tokenizer.encodePrompt(prompt)), actions: Int32Array.from(pieces.flat()) },
