@@ -16,7 +16,7 @@ const policyOf = (config: MlpConfig): MlpPolicy => {
 };
 const gaussian = (deviation: "parameter" | "head") =>
   policyOf({ observations: 2, actions: { kind: "gaussian", size: 2, deviation }, hidden: [4], value: true, score: true });
-const categorical = () => policyOf({ observations: 3, actions: { kind: "categorical", count: 3 }, hidden: [5] });
+const categorical = () => policyOf({ observations: 3, actions: { kind: "categorical", count: 3 }, hidden: [5], score: 2 });
 
 /** Parameters moved off their start, where the policy hardly depends on what it sees. */
 function shaken(policy: MlpPolicy) {
