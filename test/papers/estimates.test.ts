@@ -63,6 +63,10 @@ describe("estimates", () => {
     expect(of(largest("b", "x"), results)).toEqual({ estimate: 6, low: 6, high: 6, n: 5, level: 1 });
     expect(of(smallest("b", "x"), results)).toEqual({ estimate: 2, low: 2, high: 2, n: 5, level: 1 });
     expect(largest("b", "x").p).toBeUndefined();
+    // b - a: 1, 1, 2, 0, 1.
+    expect(of(largest("b", "x", { minus: "a" }), results)).toMatchObject({ estimate: 2, n: 5 });
+    expect(of(smallest("b", "x", { minus: "a", seeds: (seed) => seed < 3 }), results)).toMatchObject({ estimate: 1, n: 3 });
+    expect(smallest("b", "x", { minus: "a" }).arms).toEqual(["b", "a"]);
   });
 
   test("seeds can be selected", () => {
