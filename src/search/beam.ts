@@ -21,7 +21,7 @@ export interface BeamOptions<S> {
    * second is the implicit reward of a policy trained from preferences; where the reference is not flat it prefers what the reference
    * rarely says.
    */
-  readonly against?: Stepwise<S>["logProbs"];
+  readonly against?: Pick<Stepwise<S>, "logProbs">;
 }
 
 interface Partial<S> {
@@ -55,7 +55,7 @@ export async function beamSearch<S>(steps: Stepwise<S>, start: S, options: BeamO
     if (against === undefined && finished.length === width && finished.at(-1)!.score >= open[0]!.score) break;
     const states = open.map(({ state }) => state);
     const own = await steps.logProbs(states);
-    const other = against === undefined ? null : await against(states);
+    const other = against === undefined ? null : await against.logProbs(states);
     const candidates: { readonly from: Partial<S>; readonly action: number; readonly score: number; readonly logProb: number }[] = [];
     for (const [i, from] of open.entries())
       for (let action = 0; action < own[i]!.length; action++) {

@@ -53,13 +53,13 @@ describe("beam search", () => {
 
   test("against a reference it prefers what the reference rarely says", async () => {
     const steps = book({ "": [0.7, 0.3, 0] });
-    const reference = book({ "": [0.9, 0.1, 0] }).logProbs;
+    const reference = book({ "": [0.9, 0.1, 0] });
     const [best] = await beamSearch(steps, "", { width: 2, maxActions: 3, against: reference });
     expect(best!.actions).toEqual([1, 2]);
     expect(best!.score).toBeCloseTo(Math.log(3), 12);
     expect(best!.logProb).toBeCloseTo(Math.log(0.3), 12);
     // What the reference forbids has no ratio.
-    const forbids = book({ "": [1, 0, 0] }).logProbs;
+    const forbids = book({ "": [1, 0, 0] });
     expect((await beamSearch(steps, "", { width: 2, maxActions: 3, against: forbids })).map(({ actions }) => actions[0])).toEqual([0]);
   });
 

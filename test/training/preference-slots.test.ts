@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Reader } from "../../src/engines/index.ts";
 import { inpo } from "../../src/papers/inpo.ts";
 import { xpo } from "../../src/papers/xpo.ts";
 import { describeMethod, needsReference, train, type RolloutMethod, type TrainOptions } from "../../src/training/index.ts";
@@ -60,8 +61,9 @@ describe.each(Object.entries(methods))("%s trains a language model", (name, meth
 
 test("a reference that cannot answer is refused by a method that asks it", () =>
   withEngine(async (engine) => {
-    const { outputs, forward } = await engine.freeze();
-    const run = all({ ...small, engine, method: methods["xpo"]!(), steps: 1, reference: { name: "mute", reader: { outputs, forward } } });
+    const frozen = await engine.freeze();
+    const reader: Reader = { outputs: frozen.outputs, forward: (rows, names) => frozen.forward(rows, names) };
+    const run = all({ ...small, engine, method: methods["xpo"]!(), steps: 1, reference: { name: "mute", reader } });
     await expect(run).rejects.toMatchObject({ code: "usage", message: expect.stringMatching(/asks the reference policy for answers/) });
   }));
 
