@@ -18,6 +18,8 @@ export interface ReadModelOptions {
   readonly lora?: LoraConfig | string;
   /** Fresh heads to put on a model whose file has none. Heads that are in the file are always read. */
   readonly heads?: readonly ("value" | "score")[];
+  /** Numbers that a fresh score head gives. Default 1. */
+  readonly scores?: number;
   /** Seed of what is fresh. Default 0. */
   readonly seed?: number;
 }
@@ -38,7 +40,7 @@ export async function readModel(
   const read = fromHuggingFace(await requireFields(folder, "config.json"));
   const found = await readTensors(folder, "model");
   const heads = (head: "value" | "score") => headTensors[head] in found || (options.heads?.includes(head) ?? false);
-  const scores = found[headTensors.score]?.tensor.shape[0] ?? 1;
+  const scores = found[headTensors.score]?.tensor.shape[0] ?? options.scores ?? 1;
   const config: TransformerConfig = { ...read, valueHead: heads("value"), scoreHead: heads("score") && (scores > 1 ? scores : true) };
   const stored = Object.entries(parameterShapes(config)).filter(
     ([name]) => name in found || !Object.values<string>(headTensors).includes(name),

@@ -141,6 +141,12 @@ describe("written models", () => {
 });
 
 describe("heads", () => {
+  test("a fresh score head of several numbers", async () => {
+    const { policy, parameters } = await readModel(golden("llama"), { tokenizer, heads: ["score"], scores: 4 });
+    expect(policy.outputs).toEqual(["logProbs", "entropy", "score.0", "score.1", "score.2", "score.3"]);
+    expect(parameters["score.weight"]!.shape).toEqual([4, policy.architecture.width]);
+  });
+
   test("are read when they are in the file, and fresh when asked for", async () => {
     const plain = await readModel(golden("llama"), { tokenizer });
     expect(plain.policy.outputs).toEqual(["logProbs", "entropy"]);
