@@ -70,8 +70,18 @@ export function inputsOf({ paper, path }: FoundPaper): string {
 export const methodNames = async (): Promise<readonly string[]> =>
   (await catalogue()).filter(({ method }) => method !== undefined).map(({ slug }) => slug);
 
-/** A paper's method as a job trains with it; null where there is no such paper, or its method is not for language models. */
+/**
+ * A paper's method as a job trains with it; null where there is no such paper.
+ *
+ * @throws GuerdonError "usage" for a paper whose method is not one that trains
+ */
 export async function paperMethod(slug: string, { environment }: Job): Promise<Method | null> {
   const paper = (await catalogue()).find((one) => one.slug === slug);
-  return paper?.method?.({ environment }) ?? null;
+  if (paper === undefined) return null;
+  if (paper.method === undefined)
+    throw new GuerdonError(
+      "usage",
+      `what ${slug} brings does not train by itself: it is a reward, a way to fit one or to search, for a configuration file or a program of yours. See \`${command} papers ${slug}\``,
+    );
+  return paper.method({ environment });
 }

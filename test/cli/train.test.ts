@@ -145,6 +145,9 @@ describe("train", () => {
     const unknown = await guerdon(["train", "tiny.ts", "--method", "canom"], root);
     expect(unknown.status).toBe(2);
     expect(unknown.said).toContain("there is no method canom for tiny. Did you mean canon? There are: grpo, control, canon");
+    const reward = await guerdon(["train", "tiny.ts", "--method", "clip-delta"], root);
+    expect(reward.status).toBe(2);
+    expect(reward.said).toContain("what clip-delta brings does not train by itself");
   });
 
   test("a configuration file that is gone, and a reward that throws, are named", async () => {
