@@ -2,10 +2,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Reader } from "../../src/engines/index.ts";
+import { softmaxEngine, type Reader } from "../../src/engines/index.ts";
+import { bandit, exercise } from "../../src/environments/index.ts";
 import { inpo } from "../../src/papers/inpo.ts";
 import { xpo } from "../../src/papers/xpo.ts";
-import { describeMethod, needsReference, train, type RolloutMethod, type TrainOptions } from "../../src/training/index.ts";
+import { describeMethod, needsReference, practise, train, type RolloutMethod, type TrainOptions } from "../../src/training/index.ts";
 import { all, small, withEngine, type TinyEngine } from "./tiny.ts";
 
 let folder = "";
@@ -66,6 +67,21 @@ test("a reference that cannot answer is refused by a method that asks it", () =>
     const run = all({ ...small, engine, method: methods["xpo"]!(), steps: 1, reference: { name: "mute", reader } });
     await expect(run).rejects.toMatchObject({ code: "usage", message: expect.stringMatching(/asks the reference policy for answers/) });
   }));
+
+test("anything finite can be practised on with both", async () => {
+  const process = bandit({ tasks: 3, actions: 4 });
+  const environment = exercise(process, ({ actions }) => actions[0]!);
+  for (const method of [
+    xpo({ groupSize: 4, referenceAnswers: 4, learningRate: 0.1 }),
+    inpo({ groupSize: 4, every: 5, learningRate: 0.1 }),
+  ]) {
+    const engine = softmaxEngine(process);
+    const before = engine.exact.value((_, action) => action);
+    for await (const { drawn } of practise({ engine, environment, method, steps: 20, seed: 1 }))
+      expect(drawn).toBe(3 * (4 + method.referenceAnswers));
+    expect(engine.exact.value((_, action) => action)).toBeGreaterThan(before + 0.5);
+  }
+});
 
 test("what the slots are goes into run.json, and says whether a reference is kept", () => {
   expect(describeMethod(methods["xpo"]!())).toMatchObject({ referenceAnswers: 3, reference: "frozen at the start of the phase" });
