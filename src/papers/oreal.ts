@@ -109,8 +109,9 @@ const bestOf16 =
   async (seed) => {
     const rng = stream(seed, "best of 16");
     const { process, right, answers, isRight, numberOf } = hiddenSymbols({ length: 6, symbols, hidden: 3, rng });
-    const noise = Float64Array.from({ length: 6 * symbols }, () => 0.5 * normal(rng));
-    const engine = softmaxEngine(process, { base: (at, symbol) => noise[at * symbols + symbol]! + (right.get(at) === symbol ? 1.4 : 0) });
+    const taste = Float64Array.from({ length: 6 * symbols }, () => 0.7 * normal(rng));
+    const lean = (at: number, symbol: number): number => (right.get(at) === symbol ? 1.4 : 0);
+    const engine = softmaxEngine(process, { base: (at, symbol) => (right.has(at) ? lean(at, symbol) : taste[at * symbols + symbol]!) });
     const all = answers();
     const reference = Float64Array.from(all, (answer) => answer.reduce((p, symbol, at) => p * engine.probs(at)[symbol]!, 1));
     const cloned = given(reference, (i) => isRight(all[i]!));

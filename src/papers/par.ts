@@ -57,7 +57,7 @@ const best =
   };
 
 /**
- * 150 steps of 64 answers, from the reference on, for a policy of two knobs: quality, and hack in units of 3. Rates are divided by the
+ * 100 steps of 64 answers, from the reference on, for a policy of two knobs: quality, and hack in units of 3. Rates are divided by the
  * reward's deviation, so that no reward is only slower than another.
  */
 const trained =
@@ -71,7 +71,7 @@ const trained =
     const start = expected(uniform, truth);
     let peak = start;
     let final = start;
-    for await (const { index } of practise({ engine, environment, method, steps: 150, seed })) {
+    for await (const { index } of practise({ engine, environment, method, steps: 100, seed })) {
       if (index % 5 === 0) final = expected(engine.probs(0), truth);
       peak = Math.max(peak, final);
     }
