@@ -2,7 +2,9 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { grpo, train, type TrainOptions } from "../../src/training/index.ts";
+import { runningStandardise } from "../../src/credit/index.ts";
+import { reward } from "../../src/rewards/index.ts";
+import { grpo, rloo, train, type TrainOptions } from "../../src/training/index.ts";
 import { all, small, withEngine, type TinyEngine } from "./tiny.ts";
 
 let folder = "";
@@ -103,4 +105,31 @@ describe("a run on disk that is interrupted goes on as if it had not been", () =
       seed: 7,
     });
   });
+});
+
+test("what a transform of rewards remembers goes on too", async () => {
+  const length = reward("length", ({ text }) => text.length);
+  const options = (engine: TinyEngine, directory: string): TrainOptions => ({
+    ...small,
+    reward: length,
+    engine,
+    directory: join(folder, directory),
+    method: { ...rloo({ groupSize: 4 }), rewardTransform: runningStandardise },
+    steps: 4,
+    checkpointSeconds: 3600,
+  });
+  const expected = await withEngine(async (engine) => {
+    await all(options(engine, "running"));
+    return engine.weights();
+  });
+  await withEngine(async (engine) => {
+    for await (const report of train(options(engine, "running-cut"))) if (report.index === 2) break;
+  });
+  await withEngine(async (engine) => {
+    await all(options(engine, "running-cut"));
+    expect(await engine.weights()).toEqual(expected);
+  });
+  await withEngine((engine) =>
+    expect(all({ ...options(engine, "running-cut"), method: rloo({ groupSize: 4 }) })).rejects.toThrow("rewardTransform"),
+  );
 });
