@@ -14,7 +14,7 @@ export interface CanonOptions extends Omit<GrpoOptions, "as"> {
   readonly maxActions: number;
   /** What may go together with quality in a direction that nobody knows. Default: each answer's mean token entropy. */
   readonly metric?: (table: Scored<unknown>) => Column;
-  /** Weight of the comparison with the other half; the rest is that with the own half. Default 1. */
+  /** Weight of the comparison with the other half; the rest is that with the own half (`cosineRestarts` for it, in the paper). Default 1. */
   readonly mu?: Schedule;
   /** Multiplies the rewards of one half, to lean one way. Default none. */
   readonly tilt?: Tilt | null;

@@ -99,7 +99,7 @@ export const paper: Paper = {
       { say: "rollouts over uniform picking, where easy prompts are picked", of: ratio("easy", "uniform", "rollouts"), above: 1 },
       { say: "rollouts over uniform picking at seven times the rate", of: ratio("moppsFast", "uniformFast", "rollouts"), above: 0.8 },
     ],
-    seeds: 20,
+    seeds: 40,
     seconds: 30,
     notMiniaturised:
       "A gain where prompts are seen less than once: at seven times the learning rate beliefs are never formed, and it is gone. Nor the reasoning tasks of the paper.",

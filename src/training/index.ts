@@ -16,6 +16,7 @@ export {
   supervised,
 } from "./methods.ts";
 export type {
+  Anchor,
   CommonOptions,
   CreditContext,
   DemonstrationMethod,
@@ -32,7 +33,7 @@ export { health, healthWatch } from "./health.ts";
 export type { Finding, FindingKind, HealthWatch, Vitals } from "./health.ts";
 export { loop } from "./loop.ts";
 export type { LoopConfig, Phase, StepReport, Work } from "./loop.ts";
-export { finished, progress, rampAt, schedule, valueAt } from "./schedule.ts";
+export { cosineRestarts, finished, progress, rampAt, schedule, valueAt } from "./schedule.ts";
 export type { At, Budget, Ramp, Rate, Schedule } from "./schedule.ts";
 export { baseReference, frozenReference, givenReference } from "./references.ts";
 export type { FrozenReference } from "./references.ts";

@@ -1,3 +1,5 @@
+import { GuerdonError } from "../error.ts";
+
 /** Where a run stands. Schedules and phase ends are pure functions of this, so that a resumed run takes the same decisions. */
 export interface At {
   /** Steps taken in the whole run. */
@@ -63,3 +65,28 @@ export type Ramp = number | { readonly from: number; readonly to: number };
 
 /** @param past share of the phase that is over, in [0, 1] */
 export const rampAt = (ramp: Ramp, past: number): number => (typeof ramp === "number" ? ramp : ramp.from + (ramp.to - ramp.from) * past);
+
+/**
+ * A number that goes up once along a line from `floor` to `peak`, and then down along half a cosine, again and again from the peak (cosine with
+ * hard restarts). After `steps` steps of the phase it stays at `floor`.
+ *
+ * @param o.up steps on the way up
+ * @param o.cycles equal ways down that fill the steps after it
+ */
+export function cosineRestarts(o: {
+  readonly steps: number;
+  readonly up: number;
+  readonly cycles: number;
+  readonly peak: number;
+  readonly floor: number;
+}): Schedule {
+  const { steps, up, cycles, peak, floor } = o;
+  if (!(cycles >= 1 && up >= 0 && up < steps))
+    throw new GuerdonError("usage", `cosineRestarts: ${cycles} cycles do not fit into ${steps} steps with ${up} on the way up.`);
+  return ({ inPhase }) => {
+    if (inPhase >= steps) return floor;
+    const down = ((cycles * (inPhase - up)) / (steps - up)) % 1;
+    const height = inPhase < up ? inPhase / up : (1 + Math.cos(Math.PI * down)) / 2;
+    return floor + (peak - floor) * height;
+  };
+}

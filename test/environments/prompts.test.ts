@@ -131,3 +131,27 @@ test("a reference that no text can equal needs a check", () => {
   expect(() => prompts(rows)).toThrow(/row 1: the reference "reference" is \{"x":1\}, and no text equals that/);
   expect(prompts(rows, { check: (text, reference) => text === JSON.stringify(reference) }).check?.("[1]", [1])).toBe(true);
 });
+
+test("written solutions can be shown, and their beginnings given away", () => {
+  const user = { role: "user", content: "What is 1 + 2?" } as const;
+  const rows = [
+    { prompt: "What is 1 + 2?", answer: "3", solution: "First: 1.\nThen two more: 3.", split: "train" },
+    { prompt: [user, { role: "assistant", content: "Hm." }], answer: "3", solution: "three", split: "test" },
+  ];
+  const columns = { reference: "answer", solution: "solution", split: "split" };
+  const from = prompts(rows, { columns });
+  const [[task], [chat]] = [from.tasks("train"), from.tasks("test")];
+  expect(from.demonstrate!(task!, stream(1))).toBe(rows[0]!.solution);
+  expect(from.hint!(task!, 0.5, stream(1)).prompt).toBe("What is 1 + 2?\n\nA solution begins like this:\nFirst: 1.\nThen");
+  expect(from.hint!(task!, 0.5, stream(1)).reference).toBe("3");
+  expect(from.hint!(task!, 0, stream(1))).toBe(task);
+  // A solution of one word would be given away whole.
+  expect(from.hint!(chat!, 0.9, stream(1))).toBe(chat);
+  const longer = prompts([{ ...rows[1]!, solution: "it is three" }], { columns });
+  const [hinted] = longer.tasks("test").map((one) => longer.hint!(one, 0.6, stream(1)).prompt);
+  expect(hinted).toEqual([
+    { role: "user", content: "What is 1 + 2?\n\nA solution begins like this:\nit is" },
+    { role: "assistant", content: "Hm." },
+  ]);
+  expect(() => prompts([{ ...rows[0]!, solution: 3 }], { columns })).toThrow(/row 1: the solution "solution" is missing/);
+});

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { finished, progress, schedule, start, valueAt, type At } from "../../src/training/schedule.ts";
+import { cosineRestarts, finished, progress, rampAt, schedule, start, valueAt, type At } from "../../src/training/schedule.ts";
 
 const at = (inPhase: number, seconds = 0): At => ({ ...start, inPhase, signals: { seconds } });
 const rate = { peak: 1, up: 4, floor: 0.1, shape: "linear" } as const;
@@ -27,6 +27,28 @@ test("a phase measured in seconds falls with its seconds", () => {
 });
 
 test("numbers are constant", () => expect(valueAt(schedule(3e-4, { steps: 5 }), at(4))).toBe(3e-4));
+
+test("up once, then down along a cosine again and again", () => {
+  const value = cosineRestarts({ steps: 150, up: 30, cycles: 3, peak: 0.6, floor: 0 });
+  const values: readonly (readonly [number, number])[] = [
+    [0, 0],
+    [15, 0.3],
+    [30, 0.6],
+    [50, 0.3],
+    [70, 0.6],
+    [90, 0.3],
+    [110, 0.6],
+    [150, 0],
+    [900, 0],
+  ];
+  for (const [step, want] of values) expect(valueAt(value, at(step))).toBeCloseTo(want, 12);
+  expect(() => cosineRestarts({ steps: 10, up: 10, cycles: 1, peak: 1, floor: 0 })).toThrow(/do not fit/);
+});
+
+test("a ramp goes along a line; a number stays", () => {
+  expect([0, 0.5, 1].map((past) => rampAt({ from: 0.25, to: 1 }, past))).toEqual([0.25, 0.625, 1]);
+  expect(rampAt(0.3, 0.7)).toBe(0.3);
+});
 
 describe("progress and end", () => {
   test.each([

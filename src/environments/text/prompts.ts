@@ -7,15 +7,17 @@ import { valueAt } from "../../data/shape.ts";
 import { GuerdonError } from "../../error.ts";
 import { below, shuffled, stream } from "../../statistics/stream.ts";
 import type { Split, TextEnvironment, TextTask } from "../environment.ts";
+import { fromSolutions } from "./beginning.ts";
 
 export interface PromptsOptions {
   /** The environment's name in reports. */
   readonly name?: string;
   /**
    * Where the data keeps things: a column, or a path such as `reward_model.ground_truth`. `prompt` and `reference` are recognised
-   * (`recognise`, `referenceColumn`), a reference of null is none; `split` names a column of "train" and "test".
+   * (`recognise`, `referenceColumn`), a reference of null is none; `split` names a column of "train" and "test"; `solution` one of written
+   * solutions, for demonstrations and hints.
    */
-  readonly columns?: { readonly prompt?: string; readonly reference?: string | null; readonly split?: string };
+  readonly columns?: { readonly prompt?: string; readonly reference?: string | null; readonly split?: string; readonly solution?: string };
   /** Without a split column: the share of distinct prompts held out for testing, from 0 to 1 (both excluded), drawn with `seed`. */
   readonly testShare?: number;
   readonly seed?: number;
@@ -105,7 +107,17 @@ function fromRows(rows: readonly PlacedRow[], source: string, options: PromptsOp
       return task;
     },
     ...(check === undefined ? {} : { check }),
+    ...(columns.solution === undefined ? {} : fromSolutions(solutionIn(columns.solution, tasks))),
   };
+}
+
+/** The written solution of a task; all are looked at before any is asked for. */
+function solutionIn(column: string, tasks: readonly PlacedTask[]): (task: TextTask) => string {
+  const solutionOf = ({ columns }: TextTask): unknown => valueAt(columns ?? {}, column);
+  for (const { task, where } of tasks)
+    if (typeof solutionOf(task) !== "string")
+      throw new GuerdonError("input", `${where}: the solution "${column}" is missing, or is no text.`);
+  return (task) => solutionOf(task) as string;
 }
 
 interface PlacedTask {
