@@ -24,7 +24,7 @@ export interface XpoOptions extends RolloutOptions {
  * Exploratory preference optimisation (XPO, arXiv 2405.21046): DPO on pairs of an answer of the policy and one of the reference policy,
  * plus alpha times the log-probability of the reference's answers, which a minimiser lowers. As the log-ratio to the reference is an
  * implicit reward, this is optimism: what the reference rarely says is presumed good until it was compared. The policy class must bound the
- * log-ratio, or the second term has no lower end.
+ * log-ratio, or the second term has no lower end; on language models a small alpha stands for the bound.
  *
  * Both terms are means, of pairs and of answers; the paper sums both over the same number of them.
  */

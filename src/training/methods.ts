@@ -185,7 +185,14 @@ export function rolloutMethod(
   parts: Pick<RolloutMethod, "name" | "settings" | "credit" | "objective"> & Partial<Omit<RolloutMethod, keyof RolloutOptions>>,
   options: RolloutOptions = {},
 ): RolloutMethod {
-  const { referenceAnswers = 0 } = parts;
+  const { referenceAnswers = 0, anchor } = parts;
+  if (!Number.isInteger(referenceAnswers) || referenceAnswers < 0)
+    throw new GuerdonError("usage", `referenceAnswers is ${referenceAnswers}; it must be a whole number of at least 0.`);
+  if (anchor && !(anchor.reference >= 0 && anchor.reference <= 1 && Number.isInteger(anchor.every) && anchor.every >= 1))
+    throw new GuerdonError(
+      "usage",
+      `The anchor's weight of the reference is ${anchor.reference} and it moves every ${anchor.every} steps; it needs a weight in [0, 1] and a whole number of at least 1.`,
+    );
   return { ...drawing(options, Math.max(1, 2 - referenceAnswers)), ...learning(options), ...parts };
 }
 

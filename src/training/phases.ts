@@ -57,7 +57,8 @@ const learningOf = (method: Learning, budget: Budget): Pick<TrainPhase, "learnin
   until: (at) => finished(budget, at),
 });
 
-function term<X>(method: Learning, examples: Examples<X>, at: At): Term<X> {
+/** A method's objective on these examples, with its coefficients as they are now. */
+export function term<X>(method: Learning, examples: Examples<X>, at: At): Term<X> {
   const coefficients = Object.fromEntries(Object.entries(method.coefficients).map(([name, value]) => [name, valueAt(value, at)]));
   return { examples, objective: method.objective, coefficients };
 }

@@ -2,13 +2,14 @@ import { merge, winShares } from "../credit/index.ts";
 import type { Examples } from "../credit/index.ts";
 import type { Engine, Reader, UpdateOptions } from "../engines/engine.ts";
 import type { Task } from "../environments/environment.ts";
+import { GuerdonError } from "../error.ts";
 import { scored } from "../rewards/index.ts";
 import type { Rollout } from "../rollouts/index.ts";
 import { stream } from "../statistics/stream.ts";
 import type { Rng } from "../statistics/stream.ts";
 import { anchorOf, ask } from "./ask.ts";
 import { needsReference, type RolloutMethod } from "./methods.ts";
-import { completed, learn } from "./phases.ts";
+import { completed, learn, term } from "./phases.ts";
 import { schedule, start, valueAt } from "./schedule.ts";
 import { step } from "./step.ts";
 
@@ -39,12 +40,24 @@ export interface PreferenceRounds<X> {
  * preference methods run it. The reference policy is the policy as it was before the first round, the anchor's `previous` the policy as it
  * was `every` rounds ago. The optimizer starts each round afresh. Yields after each round.
  *
- * @throws GuerdonError as `step`
+ * @throws GuerdonError "usage" for a method with parts that have no place here (curriculum, retries, dynamic sampling, reward transforms,
+ *   minibatches), or pairs of all rounds against an anchor that moves; otherwise as `step`
  */
 export async function* preferenceRounds<X>(
   o: PreferenceRounds<X>,
 ): AsyncGenerator<{ readonly round: number; readonly examples: Examples<X> | null }, void> {
   const { engine, method, tasks, seed, updates, keyOf } = o;
+  const { curriculum, retry, dynamicSampling, rewardTransform, epochs, minibatches } = method;
+  if ([curriculum, retry, dynamicSampling, rewardTransform].some((part) => part !== null) || epochs * minibatches > 1)
+    throw new GuerdonError(
+      "usage",
+      `The method "${method.name}" has a curriculum, retries, dynamic sampling, a reward transform or several updates a step, which rounds of preferences have no place for.`,
+    );
+  if (method.anchor !== null && o.keep === "all")
+    throw new GuerdonError(
+      "usage",
+      `The anchor of "${method.name}" moves, so pairs of earlier rounds do not fit it: keep those of the round.`,
+    );
   const reference = needsReference(method) ? await engine.freeze() : null;
   const budget = { steps: o.rounds };
   const rate = schedule(method.learningRate, budget);
@@ -64,7 +77,7 @@ export async function* preferenceRounds<X>(
     if (examples !== null) kept = merge(kept === null || o.keep === "round" ? [examples] : [kept, examples], keyOf);
     if (kept !== null && (examples !== null || o.keep === "all")) {
       await engine.resetOptimizer();
-      const terms = [{ examples: kept, objective: method.objective }];
+      const terms = [term(method, kept, at)];
       for (let k = 0; k < updates; k++) await step(engine, terms, { ...method.optimizer, ...o.optimizer, learningRate: valueAt(rate, at) });
     }
     yield { round: round + 1, examples: kept };

@@ -17,6 +17,7 @@ import {
   type TrainOptions,
   type TrainReport,
 } from "../../src/training/index.ts";
+import { stream } from "../../src/statistics/index.ts";
 import { tinyCountdown } from "./tiny.ts";
 
 const environment = tinyCountdown();
@@ -154,4 +155,27 @@ test("runs with each kind of reference see the same numbers where the three are 
   expect(await run({ name: "seed 3", reader })).toEqual(start);
   reader.dispose();
   await expect(run("base", { method: rloo({ groupSize: 4 }) })).rejects.toMatchObject({ code: "usage" });
+});
+
+test("the model under the adapter answers as the whole model did before it was trained", async () => {
+  const engine = await make();
+  const task = environment.draw("train", stream(1, "task"));
+  const ask = (from: Pick<typeof engine, "sample">) =>
+    from.sample([{ task, group: "g", rng: stream(1, "answer") }], { maxActions: environment.maxActions });
+  const [before] = await ask(engine);
+  for await (const _ of train({
+    engine,
+    environment,
+    method: rloo({ groupSize: 4, learningRate: 0.05 }),
+    steps: 2,
+    tasksPerStep: 4,
+    seed: 1,
+  }));
+  const base = await engine.base!();
+  const [after] = await ask(base);
+  expect(after!.row).toEqual(before!.row);
+  expect(after!.sampling.engine).not.toBe(engine.id);
+  base.dispose();
+  await expect(ask(base)).rejects.toThrow(/disposed/);
+  engine.dispose();
 });
