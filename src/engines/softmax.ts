@@ -11,7 +11,7 @@ export type StepReward = (state: number, action: number, next: number) => number
 
 /** Something with action probabilities in each state. */
 export interface Acting {
-  probs(state: number): ArrayLike<number>;
+  readonly probs: (state: number) => ArrayLike<number>;
 }
 
 /** Numbers that need no sampling: sums over all walks by dynamic programming, tasks weighted equally. Cost: horizon * states * actions. */
@@ -28,7 +28,7 @@ export interface SoftmaxEngine extends HostEngine<StateSequence>, Acting {
   /** The weights as they are now. Writing to them, between steps, moves the policy. */
   readonly weights: Float64Array;
   /** Probability of each action in a state. */
-  probs(state: number): Float64Array;
+  readonly probs: (state: number) => Float64Array;
   readonly exact: Exact;
 }
 

@@ -145,12 +145,8 @@ describe("finite processes", () => {
   });
 
   it("hiddenSymbols: right where the hidden positions are, with a chance that is a product", () => {
-    const { process, right, isRight, chance, answers, numberOf, score, tasks } = hiddenSymbols({
-      length: 5,
-      symbols: 3,
-      hidden: 2,
-      rng: stream(3, "hidden"),
-    });
+    const environment = hiddenSymbols({ length: 5, symbols: 3, hidden: 2, rng: stream(3, "hidden") });
+    const { process, right, isRight, chance, answers, numberOf } = environment;
     expect(process).toMatchObject({ tasks: 1, states: 5, actions: 3, horizon: 5 });
     expect(right.size).toBe(2);
     const all = answers();
@@ -160,7 +156,8 @@ describe("finite processes", () => {
     expect(all.filter(isRight).length).toBe(27);
     expect(chance(() => [1 / 3, 1 / 3, 1 / 3])).toBeCloseTo(1 / 9, 12);
     const one = all.find(isRight)!;
-    expect(score({ states: Int32Array.of(0, 1, 2, 3, 4), actions: one }, tasks("train")[0]!, never)).toBe(1);
+    const walk = { states: Int32Array.of(0, 1, 2, 3, 4), actions: one };
+    expect(environment.score(walk, environment.tasks("train")[0]!, never)).toBe(1);
     expect(() => hiddenSymbols({ length: 2, symbols: 3, hidden: 3, rng: never })).toThrow(/from 1 to the length/);
   });
 

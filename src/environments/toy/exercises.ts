@@ -148,12 +148,12 @@ export function hiddenSymbols(o: {
 }): Exercise & {
   /** The right symbol of each position that matters. */
   readonly right: ReadonlyMap<number, number>;
-  isRight(actions: ArrayLike<number>): boolean;
+  readonly isRight: (actions: ArrayLike<number>) => boolean;
   /** The chance of a right answer. */
-  chance(probs: (position: number) => ArrayLike<number>): number;
+  readonly chance: (probs: (position: number) => ArrayLike<number>) => number;
   /** All symbols^length answers; `numberOf` says where one stands. */
-  answers(): readonly Int32Array[];
-  numberOf(actions: ArrayLike<number>): number;
+  readonly answers: () => readonly Int32Array[];
+  readonly numberOf: (actions: ArrayLike<number>) => number;
 } {
   const { length, symbols, hidden, rng } = o;
   if (!(Number.isInteger(hidden) && hidden >= 1 && hidden <= length))
