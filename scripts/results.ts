@@ -40,7 +40,7 @@ const levelOf = ({ level }: Check): number => (1 - level) / 2;
 
 function overview(entries: readonly Entry[]): string {
   return table(
-    ["paper", "claim", "what is claimed", "main check", "measured, 95 % interval", "needed", "holds", "seeds", "core seconds"],
+    ["paper", "claim", "what is claimed", "main check", "measured, 95 % interval", "needed", "holds", "seeds", "CPU seconds"],
     entries.map(({ paper, record }) => {
       if (record === null) return [paper.slug, paper.claim.label, paper.claim.statement, "", "", "", "not run yet", "", ""];
       const [main] = record.checks;
@@ -67,7 +67,7 @@ function luck(entries: readonly Entry[], afterHolm: ReadonlyMap<Check, number>):
   const expected = tested.reduce((sum, { check }) => sum + levelOf(check), 0);
   const lost = tested.filter(({ check }) => check.holds && afterHolm.get(check)! > 0.05);
   return [
-    `${records.filter(({ holds }) => holds).length} of ${records.length} claims hold${entries.length > records.length ? `; ${entries.length - records.length} were not run yet` : ""}. All arms and seeds together took ${(records.reduce((sum, { seconds }) => sum + seconds, 0) / 60).toFixed(1)} minutes of one core.`,
+    `${records.filter(({ holds }) => holds).length} of ${records.length} claims hold${entries.length > records.length ? `; ${entries.length - records.length} were not run yet` : ""}. All arms and seeds together took ${(records.reduce((sum, { seconds }) => sum + seconds, 0) / 60).toFixed(1)} minutes of processor time.`,
     "",
     `**False alarms.** ${tested.length} of the ${checks.length} checks infer something from a sample of seeds; the others are exact. A check passes when its whole 95 % interval lies beyond the threshold, so that where a truth stands just at its threshold the check passes by luck with probability 0.025. Were that so for all of them, ${expected.toFixed(2)} of these checks would be expected to pass by luck. A claim needs all of its checks, so that fewer claims would.`,
     "",

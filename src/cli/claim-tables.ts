@@ -57,7 +57,7 @@ function note({ state, record, counts }: ShownClaim): string {
 /** One row a claim. */
 export const claimTable = (claims: readonly ShownClaim[]): string =>
   table(
-    ["paper", "label", "holds", "checks", "seeds", "core time", ""],
+    ["paper", "label", "holds", "checks", "seeds", "CPU time", ""],
     claims.map((claim) => {
       const { paper, record } = claim;
       const numbers =

@@ -19,7 +19,7 @@ export interface ClaimRecord {
   readonly seeds: readonly number[];
   /** Every number: arm, metric, one value a seed. */
   readonly arms: Readonly<Record<string, Readonly<Record<string, readonly number[]>>>>;
-  /** Seconds of one core that all trials took together, and what the claim allows on two cores. */
+  /** Processor seconds of all trials together, and the seconds that the claim allows on two cores. */
   readonly seconds: number;
   readonly allowedSeconds: number;
   readonly written: string;

@@ -36,7 +36,7 @@ export interface RunClaimsOptions {
 export interface RunProgress {
   readonly done: number;
   readonly total: number;
-  /** Seconds until the end, from the times of a claim's own trials, and before there are any from the time that it may take. */
+  /** Seconds until the end, from the times of a claim's own trials so far, and before there are any from the time that it may take. */
   readonly left: number;
 }
 
@@ -50,7 +50,8 @@ interface Going {
   readonly run: ClaimRun;
   readonly trials: Map<string, Trial>;
   readonly total: number;
-  /** Of the trials that this call ran. */
+  /** Trials that this call ran, and the seconds by the clock that they took. */
+  ran: number;
   spent: number;
   ended: boolean;
 }
@@ -73,7 +74,7 @@ export async function runClaims(claims: readonly ClaimRun[], options: RunClaimsO
         const trial = run.find(arm, seed);
         if (trial !== undefined) trials.set(key(arm, seed), trial);
       }
-    return { run, trials, total: names.length * run.seeds.length, spent: 0, ended: false };
+    return { run, trials, total: names.length * run.seeds.length, ran: 0, spent: 0, ended: false };
   });
   const queue = going.flatMap((claim) =>
     claim.run.seeds
@@ -92,9 +93,9 @@ export async function runClaims(claims: readonly ClaimRun[], options: RunClaimsO
       done: going.reduce((sum, { trials }) => sum + trials.size, 0),
       total: going.reduce((sum, { ended, trials, total }) => sum + (ended ? trials.size : total), 0),
       left:
-        open.reduce((sum, { run, trials, total }) => {
-          const seconds = [...trials.values()].reduce((all, trial) => all + trial.seconds, 0);
-          return sum + (total - trials.size) * (trials.size > 0 ? seconds / trials.size : coreSeconds(run.paper) / total);
+        open.reduce((sum, { run, trials, total, ran, spent }) => {
+          const each = ran > 0 ? spent / ran : coreSeconds(run.paper) / total;
+          return sum + (total - trials.size) * each;
         }, 0) / processes,
     });
   };
@@ -117,6 +118,7 @@ export async function runClaims(claims: readonly ClaimRun[], options: RunClaimsO
           ? await peers.run({ file, arm, seed }, { timeoutMs: Math.ceil(1000 * limit), signal })
           : { kind: "timeout", reason: "the time was over" };
       claim.spent += (performance.now() - start) / 1000;
+      claim.ran++;
       if (signal?.aborted) return;
       const failure = failureOf(outcome, paper);
       if (failure !== null) {

@@ -6,7 +6,7 @@ import type { Measured } from "./claim.ts";
 export interface Trial {
   readonly arm: string;
   readonly seed: number;
-  /** How long it took on one core. */
+  /** Processor time, which a crowded machine does not stretch. */
   readonly seconds: number;
   readonly measured: Measured;
 }

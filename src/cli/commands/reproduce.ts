@@ -64,7 +64,7 @@ export async function reproduce(screen: Screen, names: readonly string[], option
       if (counts) writeRecord(out, record);
       trialFile(trialFolder, paper.slug, record.inputs).remove();
       const mark = record.holds ? screen.style("green", "✓ holds") : screen.style("red", "✗ does not hold");
-      screen.say(`  ${mark}  ${paper.slug}, ${run.seeds.length} seeds, ${duration(record.seconds)} of one core`);
+      screen.say(`  ${mark}  ${paper.slug}, ${run.seeds.length} seeds, ${duration(record.seconds)} of processor time`);
     }
     shown.set(paper.slug, claim);
   });
