@@ -130,7 +130,7 @@ export const paper: Paper = {
     },
     method: "xpo",
     baseline: "onlineDpo",
-    budget: "Same labels, updates, rate and policy class. No rate helps online DPO, which hardly ever draws the answer.",
+    budget: "Same labels, updates, rate and policy class. What stops online DPO is what it draws, not how fast it learns.",
     mustFail: ["tooOptimistic", "plainGradient", "unbounded"],
     checks: [
       {
@@ -139,7 +139,7 @@ export const paper: Paper = {
         above: 0.8,
         changed: {
           card: "at least 0.9",
-          why: "The share is 0.955 (191 of the seeds 0 to 199), which an interval of 80 seeds does not tell from 0.9. In each of the nine that fail the good answer lost one of its first five comparisons, which has a probability of 0.03 each, and was pushed down to the bound.",
+          why: "The share is 0.955 (191 of the seeds 0 to 199), which an interval of 80 seeds does not tell from 0.9. In each of the nine that fail the good answer lost one of its first comparisons, at a probability of 0.03 each, and its implicit reward stays at the log-odds of those few, too low for its prior.",
         },
       },
       { say: "share of seeds that online DPO solves in 320", of: share("onlineDpo", within(320)), below: 0.3 },
