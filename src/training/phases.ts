@@ -146,14 +146,15 @@ export function rolloutPhase(name: string, method: RolloutMethod, setting: Rollo
       const everything = answersOf(engine, joined([gathered, gathered.discarded]));
       const first = answersOf(engine, gathered.first);
       const smallestGroup = Math.min(2, method.groupSize);
-      const all = scored(everything.rollouts, everything.scores, { smallestGroup });
-      curriculum.observe?.(scored(first.rollouts, first.scores, { smallestGroup }).table);
+      const asPosed = scored(first.rollouts, first.scores, { smallestGroup }).table;
+      curriculum.observe?.(asPosed);
       const drawn = scored(gathered.rollouts, gathered.scores, { smallestGroup }).table;
       const table = await completed(method, engine, drawn, reference?.reader() ?? null);
       const anchor = anchorOf(method, { previous: previous?.reader() ?? null, reference: reference?.reader() ?? null });
       const learnt = await learn(method, engine, transformed(table, transform), at, setting, anchor);
       const limit = setting.environment.maxActions;
-      const summary = summarise(everything.rollouts, all.table, ofEngine(engine, table), coverage(everything.scores), limit);
+      // What the policy can do is what it does without further help.
+      const summary = summarise(first.rollouts, asPosed, ofEngine(engine, table), coverage(everything.scores), limit);
       return {
         updates: learnt.updates,
         notes: {

@@ -6,7 +6,7 @@ import type { Evaluation } from "./evaluate.ts";
 import type { Finding } from "./health.ts";
 import type { At } from "./schedule.ts";
 
-/** What the rollouts of one step look like. */
+/** What the rollouts of one step look like; of tasks that were asked again, the first answers. */
 export interface RolloutSummary {
   /** Over all scored answers. `deviation` is the sample deviation. */
   readonly reward: { readonly mean: number; readonly deviation: number };
@@ -129,7 +129,7 @@ function explained(x: Float64Array, y: Float64Array): number {
 /**
  * Summary of one step's rollouts.
  *
- * @param rollouts all that were drawn
+ * @param rollouts all answers to the tasks as they were posed
  * @param table the scored ones
  * @param learnt those that the step learns from (with the token column "reference" if there is a reference policy)
  * @param limit the longest answer, in tokens

@@ -93,6 +93,14 @@ describe("environments that give hints", () => {
     expect(game.check!("3 3 14 19", hinted.reference)).toBe(false);
   });
 
+  test("a lock of 8 of 4 symbols: a uniform policy opens it once in 65,536 tries", () => {
+    const lock = prefixLock({ tasks: 1, length: 8, symbols: 4, rng: stream(1) });
+    const { exact } = softmaxEngine({ ...lock.process, tasks: 1 });
+    const right = exact.value((state, action) => (action === lock.codes[0]![state] ? 1 : 0));
+    expect(right / 8).toBeCloseTo(0.25, 12);
+    expect((right / 8) ** 8).toBeCloseTo(1.526e-5, 8);
+  });
+
   test("a lock: the walk starts behind the hint", () => {
     const lock = prefixLock({ tasks: 2, length: 8, symbols: 4, rng: stream(1) });
     const [, second] = lock.tasks("train");

@@ -7,7 +7,7 @@ import { logitPool, prompts } from "../../src/environments/index.ts";
 import { softmaxEngine } from "../../src/engines/index.ts";
 import { mopps, paper } from "../../src/papers/mopps.ts";
 import { betaMean, betaUpdate, stream } from "../../src/statistics/index.ts";
-import { train, type TrainReport } from "../../src/training/index.ts";
+import { grpo, practise, train, type TrainReport } from "../../src/training/index.ts";
 import { rollout, scored } from "../credit/fixtures.ts";
 import { all, environment, small, withEngine } from "../training/tiny.ts";
 
@@ -80,6 +80,24 @@ test("the pool of logits: the chance of a right answer is the sigmoid, and the g
     expect(Math.min(...vector)).toBeGreaterThanOrEqual(0);
     const logit = vector.reduce((sum, x, k) => sum + x * weights[k]!, pool.base(task, 1));
     expect(engine.probs(task)[1]).toBeCloseTo(1 / (1 + Math.exp(-logit)), 12);
+  }
+});
+
+test("a step on the pool moves the weights by the mean of advantage * (answer - chance) * features", async () => {
+  const pool = logitPool({ tasks: 4, dimension: 3, easiest: -1, hardest: 1, rng: stream(2, "pool") });
+  const engine = softmaxEngine(pool.process, { ...pool, optimizer: "sgd" });
+  const chance = [0, 1, 2, 3].map((task) => engine.probs(task)[1]!);
+  const method = grpo({ as: "verl", scale: null, groupSize: 8, learningRate: 0.1, optimizer: { clipNorm: 1e9 } });
+  for await (const { rollouts, reward } of practise({ engine, environment: pool, method, steps: 1, seed: 3 })) {
+    const want = [0, 0, 0];
+    for (const [i, { row }] of rollouts.entries()) {
+      const task = row.states[0]!;
+      const group = reward.filter((_, j) => rollouts[j]!.row.states[0] === task);
+      const advantage = reward[i]! - group.reduce((sum, r) => sum + r, 0) / 8;
+      Array.from(pool.features(task, 1), (f, k) => (want[k]! += (0.1 * advantage * (reward[i]! - chance[task]!) * f) / 32));
+    }
+    want.forEach((w, k) => expect(engine.weights[k]).toBeCloseTo(w, 7));
+    expect(Math.abs(want[0]!)).toBeGreaterThan(1e-4);
   }
 });
 
