@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Scored } from "../../src/credit/index.ts";
+import { cumulativeTokenWeights, type Scored } from "../../src/credit/index.ts";
 import { oreal, paper } from "../../src/papers/oreal.ts";
 import { gradientOf } from "../../src/objectives/index.ts";
 import { stream } from "../../src/statistics/index.ts";
@@ -25,6 +25,16 @@ const table = (extra: Partial<Scored> = {}): Scored =>
     ],
     extra,
   );
+
+test("the card's known answer: w = 2, 0, -1, 1 has the cumulative means 2, 1, 1/3, 1/2", () => {
+  const { right, wrong } = cumulativeTokenWeights([2, 0, -1, 1], [1, 1, 1, 1]);
+  expect(rounded(right)).toEqual([0.761594, 0.462117, 0.16514, 0.244919]);
+  expect(rounded(wrong)).toEqual([0, 0, 0, 0]);
+  // The weight of a right answer's token is (p - 1/2) / (1/2), where p is the sigmoid of the cumulative mean.
+  const p = right.map((weight) => (1 + weight) / 2);
+  expect(rounded(p)).toEqual([0.880797, 0.731059, 0.58257, 0.622459]);
+  expect(rounded(p.map((x) => Math.log(x / (1 - x))))).toEqual([2, 1, 0.333333, 0.5]);
+});
 
 describe("credit", () => {
   test("right answers count 1, wrong ones their leave-one-out advantage on verdicts of 1 and -1; a task all wrong is dropped", () => {
