@@ -4,7 +4,7 @@ import { dynamicSampling, gather, uniform, type Curriculum } from "../../src/cur
 import { countdown, prompts, type TextTask } from "../../src/environments/index.ts";
 import { symbolTokenizer } from "../../src/policies/tokenizer.ts";
 import type { Score } from "../../src/rewards/index.ts";
-import { rollOut } from "../../src/rollouts/index.ts";
+import { risingHints, rollOut, withRetry } from "../../src/rollouts/index.ts";
 import { fakeEngine } from "../kit/fake-engine.ts";
 
 const environment = countdown();
@@ -119,4 +119,28 @@ test("the rounds are a cap, and groups beyond the need are thrown away too", asy
   expect([...new Set(surplus.rollouts.map(({ group }) => group))]).toEqual(["0:1", "0:2", "0:3"]);
   expect(() => dynamicSampling(uniform(environment), { rounds: 0 })).toThrow(/rounds must be/);
   expect(dynamicSampling(uniform(listed), { rounds: 2 }).state).toBeDefined();
+});
+
+test("what was asked again: first answers for the curriculum, replaced ones paid for, and the last ones may still be thrown away", async () => {
+  let group = 0;
+  const asked = async (tasks: readonly TextTask[]) => {
+    const rollouts = await rollOut(engine, environment, tasks, { groupSize: 2, seed: 1, step: 0, firstTask: group });
+    const from = group;
+    group += tasks.length;
+    // Of each round's three tasks, the first has a signal at once, the second with a hint, the third never.
+    return {
+      rollouts,
+      scores: tasks.flatMap((_, i) => ((from + i) % 5 === 0 || (from + i) % 5 === 3 ? [1, 0] : [0, 0]).map((value) => ({ value }))),
+    };
+  };
+  const gathered = await gather(dynamicSampling(uniform(environment), { rounds: 5 }), 3, moment, (tasks, firstTask) =>
+    withRetry(tasks, risingHints({ shares: [0.5] }), { environment, seed: 1, step: 0, firstTask }, asked),
+  );
+  const names = ({ rollouts }: { readonly rollouts: readonly { readonly group: string }[] }) => [
+    ...new Set(rollouts.map((one) => one.group)),
+  ];
+  expect(gathered.groups).toEqual({ attempted: 6, effective: 4, again: 4 });
+  expect(names(gathered)).toEqual(["0:0", "0:3", "0:5"]);
+  expect(names(gathered.first)).toEqual(["0:0", "0:1", "0:2", "0:5", "0:6", "0:7"]);
+  expect(names(gathered.discarded).toSorted()).toEqual(["0:1", "0:2", "0:4", "0:6", "0:7", "0:8", "0:9"]);
 });
