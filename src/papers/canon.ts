@@ -115,7 +115,7 @@ export const paper: Paper = {
     method: "canon",
     baseline: "drGrpo",
     budget:
-      "Same rollouts a step, plain gradient descent. Once at the card's rate of 0.05, once at the rate of 0.05, 0.1 and 0.2 that is best for each, which is 0.2 for both.",
+      "Same rollouts a step, plain gradient descent. Once at a rate of 0.05, once at the rate of 0.05, 0.1 and 0.2 that is best for each, which is 0.2 for both.",
     mustFail: ["randomMetric", "directionalBonus"],
     checks: [
       { say: "steps over those of Dr.GRPO, where style 0 is better", of: ratio("canon", "drGrpo", "steps", { seeds: even }), below: 0.8 },
