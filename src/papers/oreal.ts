@@ -1,5 +1,5 @@
 import { bothKinds, cumulativeTokenWeights, examples, leaveOneOut, select } from "../credit/index.ts";
-import { finiteTasks, given, hiddenSymbols, tilt } from "../environments/toy/index.ts";
+import { bandit, finiteTasks, given, hiddenSymbols, tilt } from "../environments/toy/index.ts";
 import { softmaxEngine } from "../engines/index.ts";
 import { combine, klPenalty, onRows, outcomeLoss, scoreFunction } from "../objectives/index.ts";
 import { rollOut } from "../rollouts/index.ts";
@@ -108,31 +108,31 @@ const bestOf16 =
   (pick: (right: readonly number[], likelihood: Float64Array, rng: Rng) => number): Arm =>
   async (seed) => {
     const rng = stream(seed, "best of 16");
-    const { process, right, answers, isRight, numberOf } = hiddenSymbols({ length: 6, symbols, hidden: 3, rng });
+    const hidden = hiddenSymbols({ length: 6, symbols, hidden: 3, rng });
+    const answers = hidden.answers();
+    const isRight = (answer: number): boolean => hidden.isRight(answers[answer]!);
     const taste = Float64Array.from({ length: 6 * symbols }, () => 0.7 * normal(rng));
-    const lean = (at: number, symbol: number): number => (right.get(at) === symbol ? 1.4 : 0);
-    const engine = softmaxEngine(process, { base: (at, symbol) => (right.has(at) ? lean(at, symbol) : taste[at * symbols + symbol]!) });
-    const all = answers();
-    const reference = Float64Array.from(all, (answer) => answer.reduce((p, symbol, at) => p * engine.probs(at)[symbol]!, 1));
-    const cloned = given(reference, (i) => isRight(all[i]!));
-    const gap = [0.05, 0.3, 2].map((beta) => {
-      const best = given(
-        tilt(
-          reference,
-          all.map((answer) => Number(isRight(answer))),
-          beta,
-        ),
-        (i) => isRight(all[i]!),
-      );
-      return Math.max(...best.map((p, i) => Math.abs(p - cloned[i]!)));
+    const logit = (symbol: number, at: number): number => {
+      if (hidden.right.has(at)) return hidden.right.get(at) === symbol ? 1.4 : 0;
+      return taste[at * symbols + symbol]!;
+    };
+    const process = bandit({ tasks: 1, actions: answers.length });
+    const engine = softmaxEngine(process, {
+      base: (_, answer) => answers[answer]!.reduce((sum, symbol, at) => sum + logit(symbol, at), 0),
     });
-    const drawn = await rollOut(engine, { maxActions: 6 }, finiteTasks(process), { groupSize: 40_000, seed, step: 0 });
-    const counts = new Float64Array(all.length);
+    const reference = engine.probs(0);
+    const verdicts = reference.map((_, answer) => Number(isRight(answer)));
+    const cloned = given(reference, isRight);
+    const gaps = [0.05, 0.3, 2].flatMap((beta) => [
+      ...given(tilt(reference, verdicts, beta), isRight).map((p, i) => Math.abs(p - cloned[i]!)),
+    ]);
+    const drawn = await rollOut(engine, { maxActions: 1 }, finiteTasks(process), { groupSize: 16 * 2500, seed, step: 0 });
+    const counts = new Float64Array(answers.length);
     for (let i = 0; i < drawn.length; i += 16) {
-      const found = drawn.slice(i, i + 16).flatMap(({ row: { actions } }) => (isRight(actions) ? [numberOf(actions)] : []));
+      const found = drawn.slice(i, i + 16).flatMap(({ row }) => [...row.actions].filter(isRight));
       if (found.length > 0) counts[pick(found, reference, rng)]!++;
     }
-    return { gap: Math.max(...gap), p: chiSquareTest(counts, cloned).p };
+    return { gap: Math.max(...gaps), p: chiSquareTest(counts, cloned).p };
   };
 
 const likeliest = (found: readonly number[], likelihood: Float64Array): number =>

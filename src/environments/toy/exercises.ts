@@ -151,9 +151,8 @@ export function hiddenSymbols(o: {
   readonly isRight: (actions: ArrayLike<number>) => boolean;
   /** The chance of a right answer. */
   readonly chance: (probs: (position: number) => ArrayLike<number>) => number;
-  /** All symbols^length answers; `numberOf` says where one stands. */
+  /** All symbols^length answers. */
   readonly answers: () => readonly Int32Array[];
-  readonly numberOf: (actions: ArrayLike<number>) => number;
 } {
   const { length, symbols, hidden, rng } = o;
   if (!(Number.isInteger(hidden) && hidden >= 1 && hidden <= length))
@@ -173,6 +172,5 @@ export function hiddenSymbols(o: {
       Array.from({ length: symbols ** length }, (_, number) =>
         Int32Array.from({ length }, (__, position) => Math.floor(number / symbols ** position) % symbols),
       ),
-    numberOf: (actions) => Array.from(actions).reduceRight((number, symbol) => number * symbols + symbol, 0),
   };
 }
