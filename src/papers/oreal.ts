@@ -23,13 +23,14 @@ export interface OrealOptions extends RolloutOptions {
   /** Coefficient of the divergence from the reference policy; default 0.01. */
   readonly kl?: number;
   /**
-   * "uniform": all tokens count alike. "score": by a token reward model that is fitted to the verdicts along the way. That is the policy's own
-   * score head (the paper trains a second model), which a model needs to have; those of the built-in jobs have none. Default "uniform".
+   * "uniform": all tokens count alike. "score": by a token reward model that is fitted to the verdicts along the way: the policy's own score
+   * head, which a model needs to have (those of the built-in jobs have none). The paper trains a second model; a head on a shared body moves
+   * that body too. Default "uniform".
    */
   readonly tokenWeights?: "uniform" | "score";
-  /** Weight of the token reward model's loss; default 1. For AdamW, which rescales gradients, it makes no difference. */
+  /** Weight of the token reward model's loss; default 1. */
   readonly tokenRewardWeight?: number;
-  /** Steps in which only the token reward model learns. Default 10 where there is one. */
+  /** Steps at the beginning in which the token reward model's loss is the only one. Default 10 where there is such a model. */
   readonly frozenSteps?: number;
 }
 
@@ -123,13 +124,12 @@ const bestOf16 =
     const reference = engine.probs(0);
     const verdicts = reference.map((_, answer) => Number(isRight(answer)));
     const cloned = given(reference, isRight);
-    const gaps = [0.05, 0.3, 2].flatMap((beta) => [
-      ...given(tilt(reference, verdicts, beta), isRight).map((p, i) => Math.abs(p - cloned[i]!)),
-    ]);
+    const best = [0.05, 0.3, 2].map((beta) => given(tilt(reference, verdicts, beta), isRight));
+    const gaps = best.flatMap((policy) => Array.from(policy, (p, i) => Math.abs(p - cloned[i]!)));
     const drawn = await rollOut(engine, { maxActions: 1 }, finiteTasks(process), { groupSize: 16 * 2500, seed, step: 0 });
     const counts = new Float64Array(answers.length);
     for (let i = 0; i < drawn.length; i += 16) {
-      const found = drawn.slice(i, i + 16).flatMap(({ row }) => [...row.actions].filter(isRight));
+      const found = drawn.slice(i, i + 16).flatMap(({ row }) => Array.from(row.actions).filter(isRight));
       if (found.length > 0) counts[pick(found, reference, rng)]!++;
     }
     return { gap: Math.max(...gaps), p: chiSquareTest(counts, cloned).p };
