@@ -52,7 +52,10 @@ function overview(entries: readonly Entry[]): string {
         main!.say,
         intervalText(main!),
         thresholdText(main!),
-        answer(holds),
+        answer(holds) +
+          (record.refuted.length === 0
+            ? ""
+            : `; ${record.refuted.length} further part${record.refuted.length === 1 ? "" : "s"} of the card's: **no**`),
         String(seeds.length),
         seconds.toFixed(0),
       ];
@@ -97,8 +100,8 @@ function section({ paper, record }: Entry, afterHolm: ReadonlyMap<Check, number>
     "",
     table(
       ["check", "measured, 95 % interval", "needed", "holds", "estimate", "p", "p after Holm"],
-      record.checks.map((check) => [
-        check.say,
+      [...record.checks, ...record.refuted].map((check) => [
+        "why" in check ? `the card's, not claimed: ${check.say}` : check.say,
         intervalText(check),
         thresholdText(check),
         answer(check.holds),
@@ -107,6 +110,7 @@ function section({ paper, record }: Entry, afterHolm: ReadonlyMap<Check, number>
         afterHolm.has(check) ? probability(afterHolm.get(check)!) : "",
       ]),
     ),
+    ...record.refuted.flatMap(({ say, why }) => ["", `Does not show: ${say}. ${why}`]),
     ...record.checks.flatMap(({ say, changed }) =>
       changed === null ? [] : ["", `Changed threshold of "${say}": the card has ${changed.card}. ${changed.why}`],
     ),

@@ -33,10 +33,15 @@ export const thresholdText = ({ above, below }: CheckResult): string =>
 const yes = (holds: boolean): string => (holds ? "yes" : "NO");
 
 /** Every check of a claim. */
-export const checkTable = ({ checks }: ClaimRecord): string =>
+export const checkTable = ({ checks, refuted }: ClaimRecord): string =>
   table(
     ["check", "measured", "needed", "holds"],
-    checks.map((check) => [check.say, intervalText(check), thresholdText(check), yes(check.holds)]),
+    [...checks, ...refuted].map((check) => [
+      "why" in check ? `not claimed, but the card's: ${check.say}` : check.say,
+      intervalText(check),
+      thresholdText(check),
+      yes(check.holds),
+    ]),
   );
 
 /** A claim's statement and its checks. */

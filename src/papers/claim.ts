@@ -76,6 +76,11 @@ export interface Claim {
   readonly seeds: number;
   /** Time that all arms and seeds may take on two cores. */
   readonly seconds: number;
+  /**
+   * What the card claims too and what does not show here, with the card's thresholds and the reason: reported as not holding, and no part
+   * of the statement.
+   */
+  readonly refuted?: readonly (Omit<Check, "changed"> & { readonly why: string })[];
   /** What of the paper does not show at this size, and is therefore not claimed. */
   readonly notMiniaturised: string;
 }

@@ -70,7 +70,8 @@ function checkClaim(claim: Claim | undefined, need: (right: boolean, what: strin
   }
 
   need(checks.length > 0, "its claim has no checks");
-  for (const { say, of, above, below } of checks) {
+  for (const { why } of claim!.refuted ?? []) need(written(why), "one of the parts that do not show does not say why");
+  for (const { say, of, above, below } of [...checks, ...(claim!.refuted ?? [])]) {
     need(written(say), "one of its checks does not say what is measured");
     need(above !== undefined || below !== undefined, `the check "${say}" has no threshold`);
     for (const threshold of [above, below])

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { diskFiles, encode, readJson, replace } from "../training/runs/files.ts";
 import type { Claim, Results } from "./claim.ts";
-import type { CheckResult } from "./verdict.ts";
+import type { CheckResult, RefutedResult } from "./verdict.ts";
 
 /** results/<slug>.json: what a claim came to on the seeds that count. Written by a command, never by hand. */
 export interface ClaimRecord {
@@ -13,6 +13,7 @@ export interface ClaimRecord {
   readonly statement: string;
   readonly holds: boolean;
   readonly checks: readonly CheckResult[];
+  readonly refuted: readonly RefutedResult[];
   readonly method: string;
   readonly baseline: string | null;
   readonly mustFail: readonly string[];

@@ -1,4 +1,4 @@
-import { stream } from "../statistics/stream.ts";
+import { stream, type Rng } from "../statistics/stream.ts";
 import type { Check, Results } from "./claim.ts";
 import type { Paper } from "./paper.ts";
 
@@ -23,9 +23,13 @@ export interface CheckResult {
   readonly changed: NonNullable<Check["changed"]> | null;
 }
 
+/** What a part of the card's claim came to that does not show here. */
+export type RefutedResult = CheckResult & { readonly why: string };
+
 export interface Verdict {
   readonly holds: boolean;
   readonly checks: readonly CheckResult[];
+  readonly refuted: readonly RefutedResult[];
 }
 
 /**
@@ -34,9 +38,8 @@ export interface Verdict {
  * the paper's slug.
  */
 export function verdict({ slug, claim }: Paper, results: Results): Verdict {
-  const checks = claim.checks.map((check, i): CheckResult => {
-    const { say, of, above, below, changed } = check;
-    const { estimate, low, high, n, level } = of.of(results, stream(0, "check", slug, i));
+  const resultOf = ({ say, of, above, below, changed }: Check, rng: Rng): CheckResult => {
+    const { estimate, low, high, n, level } = of.of(results, rng);
     const sides = [
       ...(above === undefined ? [] : [["above", above] as const]),
       ...(below === undefined ? [] : [["below", below] as const]),
@@ -57,6 +60,8 @@ export function verdict({ slug, claim }: Paper, results: Results): Verdict {
       p: of.p === undefined ? null : Math.max(...sides.map(([side, threshold]) => of.p!(results, side, threshold))),
       changed: changed ?? null,
     };
-  });
-  return { holds: checks.every(({ holds }) => holds), checks };
+  };
+  const checks = claim.checks.map((check, i) => resultOf(check, stream(0, "check", slug, i)));
+  const refuted = (claim.refuted ?? []).map((check, i) => ({ ...resultOf(check, stream(0, "refuted", slug, i)), why: check.why }));
+  return { holds: checks.every(({ holds }) => holds), checks, refuted };
 }

@@ -31,8 +31,13 @@ test("every recorded verdict follows from the recorded numbers and the claim as 
     expect(Object.keys(record.arms), slug).toEqual(Object.keys(claim.arms));
     expect(record.seeds.length, slug).toBeGreaterThanOrEqual(claim.seeds);
     expect(Math.min(...record.seeds), slug).toBeGreaterThanOrEqual(1000);
-    const { holds, checks } = verdict(paper, resultsOf(record));
+    const { holds, checks, refuted } = verdict(paper, resultsOf(record));
     expect(record.holds, slug).toBe(holds);
     expect(record.checks, slug).toEqual(JSON.parse(JSON.stringify(checks)));
+    expect(record.refuted, slug).toEqual(JSON.parse(JSON.stringify(refuted)));
+    expect(
+      refuted.filter((check) => check.holds),
+      `${slug}: shows after all, so that it belongs to the claim`,
+    ).toEqual([]);
   }
 });

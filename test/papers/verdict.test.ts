@@ -31,6 +31,17 @@ test("an interval without an end never clears a threshold, and stands as null", 
   expect(result).toMatchObject({ low: null, high: null, holds: false });
 });
 
+test("a part of the card's claim that does not show is reported, and is no part of the verdict", () => {
+  const passing = { say: "x", of: mean("method", "x"), above: -1e9 };
+  const refuted = [{ say: "y", of: mean("method", "x"), above: 1e9, why: "a test" }];
+  const paper = somePaper({ checks: [passing] });
+  expect(verdict({ ...paper, claim: { ...paper.claim, refuted } }, results)).toMatchObject({
+    holds: true,
+    checks: [{ say: "x", holds: true }],
+    refuted: [{ say: "y", holds: false, above: 1e9, why: "a test" }],
+  });
+});
+
 test("a claim holds when all of its checks do, and the bootstrap repeats itself", () => {
   const checks = [
     { say: "a", of: median("method", "x"), above: 0 },

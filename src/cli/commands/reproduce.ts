@@ -169,7 +169,7 @@ async function runAll(
 
 function recordOf({ paper, seeds }: ClaimRun, outcome: ClaimOutcome & { readonly kind: "measured" }, inputs: string): ClaimRecord {
   const { slug, title, claim } = paper;
-  const { holds, checks } = verdict(paper, outcome.results);
+  const { holds, checks, refuted } = verdict(paper, outcome.results);
   const { versions, platform, cpu, cores } = describeMachine();
   return {
     format: "guerdon-claim",
@@ -180,6 +180,7 @@ function recordOf({ paper, seeds }: ClaimRun, outcome: ClaimOutcome & { readonly
     statement: claim.statement,
     holds,
     checks,
+    refuted,
     method: claim.method,
     baseline: claim.baseline,
     mustFail: claim.mustFail,
