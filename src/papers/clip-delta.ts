@@ -95,6 +95,6 @@ export const paper: Paper = {
     seeds: 10,
     seconds: 30,
     notMiniaturised:
-      "That refined process rewards beat the reward for success alone: here they only do no harm. Delta without Clip pays the quality of a step wherever it stands, so it still leans to steps that the judge likes (success 0.87, 9 actions on seeds 0 to 2).",
+      "That refined process rewards beat the reward for success alone: here they only do no harm. Delta without Clip pays the quality of a step wherever it stands, so it still leans to steps that the judge likes (success 0.86 and 9 actions on seeds 0 to 2, where the card measured 0.92 and 8.5).",
   },
 };
