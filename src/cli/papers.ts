@@ -7,7 +7,7 @@ import type { Paper } from "../papers/paper.ts";
 import type { Job, Method } from "../training/index.ts";
 import { command, inClone } from "./command.ts";
 import { loadExport } from "./load-module.ts";
-import { sourceDigest } from "./source-digest.ts";
+import { completeDigest } from "./source-digest.ts";
 import { didYouMean } from "./suggest.ts";
 
 /** A paper and the file that exports it. */
@@ -57,13 +57,13 @@ export const slugs = async (): Promise<readonly string[]> => (await catalogue())
 export const fileUrl = ({ path }: FoundPaper): string => pathToFileURL(path).href;
 
 /**
- * A digest of every source file that a paper is made of.
+ * A digest of every source file that a paper is made of, and of the versions of the packages that these import.
  *
  * @throws GuerdonError "internal" when a paper of the catalogue is not in the file of its name
  */
 export function inputsOf({ paper, path }: FoundPaper): string {
   if (!existsSync(path)) throw new GuerdonError("internal", `the paper ${paper.slug} is not in a file of that name`);
-  return sourceDigest(path);
+  return completeDigest(path);
 }
 
 /** Slugs of the papers whose methods train language models. */

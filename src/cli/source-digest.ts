@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { isBuiltin } from "node:module";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 
 /** Names of files that may be part of a reward, for those who watch for changes: code, and what code reads. */
 export const sourceName = /\.(?:[cm]?[jt]sx?|json|txt|md|ya?ml)$/;
@@ -74,12 +76,54 @@ export function sourceFiles(path: string): ReadonlyMap<string, string> {
   return files;
 }
 
+const fromPackage = /\b(?:import|export)\s+(?!type\b)(?:[\w$*{}\s,]+?\s*\bfrom\s*)?["']((?:@[\w.-]+\/)?[\w.-]+)((?:\/[^"']+)?)["']/g;
+
+/**
+ * What files take from packages: the file of each import that leads into this package, and "name version" of each other one. Packages that
+ * are only loaded when they are needed (`await import`) are left out: they need not be installed.
+ */
+function packagesOf(files: ReadonlyMap<string, string>): { readonly own: readonly string[]; readonly others: readonly string[] } {
+  const own = new Set<string>();
+  const others = new Set<string>();
+  for (const [file, text] of files)
+    for (const [, name, rest] of text.matchAll(fromPackage)) {
+      if (name === "guerdon") own.add(fileURLToPath(import.meta.resolve(`${name}${rest}`)));
+      else if (!isBuiltin(name!)) others.add(`${name} ${installedVersion(name!, dirname(file))}`);
+    }
+  return { own: [...own], others: [...others].sort() };
+}
+
+/** The version of a package as a file in `folder` would import it. */
+function installedVersion(name: string, folder: string): string {
+  for (let at = folder; ; at = dirname(at)) {
+    const about = join(at, "node_modules", name, "package.json");
+    if (existsSync(about)) return String((JSON.parse(readFileSync(about, "utf8")) as { readonly version?: unknown }).version);
+    if (dirname(at) === at) return "not found";
+  }
+}
+
+/**
+ * As `sourceDigest`, for what must not be taken for unchanged when a package changed: with the version of each package that the files
+ * import, and with all files behind an import from this package by its name.
+ */
+export function completeDigest(path: string): string {
+  const files = new Map(sourceFiles(path));
+  let packages = packagesOf(files);
+  for (const file of packages.own) for (const [name, text] of sourceFiles(file)) files.set(name, text);
+  if (packages.own.length > 0) packages = packagesOf(files);
+  return digestOf([...files.values(), ...packages.others]);
+}
+
 /**
  * A short name for what a module is made of. Another name means that it may behave differently; what it reads while it runs, and packages,
  * are not part of it.
  */
 export function sourceDigest(path: string): string {
+  return digestOf([...sourceFiles(path).values()]);
+}
+
+function digestOf(texts: readonly string[]): string {
   const hash = createHash("sha256");
-  for (const text of sourceFiles(path).values()) hash.update(`${text.length}\n${text}`);
+  for (const text of texts) hash.update(`${text.length}\n${text}`);
   return hash.digest("hex").slice(0, 16);
 }

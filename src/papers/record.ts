@@ -26,7 +26,7 @@ export interface ClaimRecord {
   readonly written: string;
   readonly versions: { readonly guerdon: string; readonly node: string };
   readonly machine: { readonly platform: string; readonly cpu: string; readonly cores: number };
-  /** A digest of all source files that the paper is made of. */
+  /** A digest of all source files that the paper is made of and of the versions of the packages that they import. */
   readonly inputs: string;
 }
 

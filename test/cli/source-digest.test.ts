@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { sourceDigest, sourceFiles } from "../../src/cli/source-digest.ts";
+import { completeDigest, sourceDigest, sourceFiles } from "../../src/cli/source-digest.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "guerdon-sources-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -41,6 +41,33 @@ test("where it cannot be told what is used, everything counts", () => {
   expect(names("c.ts")).toEqual(["all.ts", "c.ts", "helper.ts", "index.ts", "numbers.ts", "other.ts"]);
   write("d.ts", `import { type Kind, other } from "./index.ts";\nimport "./helper.ts";\nconsole.log(other as Kind);\n`);
   expect(names("d.ts")).toEqual(["d.ts", "helper.ts", "index.ts", "other.ts"]);
+});
+
+test("the complete digest changes with the version of a package that is imported, however deep", () => {
+  const installed = (name: string, version: string) => {
+    mkdirSync(join(folder, "node_modules", name), { recursive: true });
+    write(`node_modules/${name}/package.json`, JSON.stringify({ name, version }));
+  };
+  installed("numbers", "1.0.0");
+  installed("@some/types", "1.0.0");
+  installed("optional", "1.0.0");
+  write(
+    "e.ts",
+    `import { helper } from "./uses.ts";\nimport type { T } from "@some/types";\nconsole.log(helper as T, await import("optional"));\n`,
+  );
+  write(
+    "uses.ts",
+    `import { readFileSync } from "fs";\nimport {\n  sum,\n} from "numbers/deep/part";\nexport const helper = sum(readFileSync);\n`,
+  );
+  const digest = () => completeDigest(join(folder, "e.ts"));
+  const before = digest();
+  expect(digest()).toBe(before);
+  installed("@some/types", "2.0.0");
+  installed("optional", "2.0.0");
+  expect(digest()).toBe(before);
+  installed("numbers", "1.0.1");
+  expect(digest()).not.toBe(before);
+  expect(sourceDigest(join(folder, "e.ts"))).not.toBe(digest());
 });
 
 test("the sources of a paper are not those of everything", () => {
