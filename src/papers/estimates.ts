@@ -1,5 +1,6 @@
 import { GuerdonError } from "../error.ts";
 import {
+  mean as average,
   bootstrapInterval,
   meanInterval,
   meanTest,
@@ -27,6 +28,16 @@ export function mean(arm: string, metric: string, selection: Selection = {}): Es
     p: (results, side, threshold) => meanTest(values(results), threshold, side).p,
   };
 }
+
+/**
+ * Mean over the seeds that were run, as it is: for a card that asks for a mean of at least so much, and of the interval only that it excludes
+ * 0. Nothing is inferred for other seeds, so it stands beside a check of `mean` or `difference`.
+ */
+export const sampleMean = (arm: string, metric: string, selection: Selection = {}): Estimate => ({
+  kind: "mean of these seeds",
+  arms: [arm],
+  of: (results) => exactly(column(results, arm, metric, selection), average),
+});
 
 /** Share of the seeds for which a condition holds, with Wilson's interval, which is right at 0 and 1 and for few seeds; tested exactly. */
 export function share(arm: string, condition: (measured: Measured) => boolean, selection: Selection = {}): Estimate {
@@ -110,11 +121,18 @@ function extreme(which: string, pick: (...values: number[]) => number, arm: stri
     arms: minus === undefined ? [arm] : [arm, minus],
     of(results): Interval {
       const off = minus === undefined ? null : column(results, minus, metric, selection);
-      const values = column(results, arm, metric, selection).map((x, i) => x - (off?.[i] ?? 0));
-      const estimate = pick(...values);
-      return { estimate, low: estimate, high: estimate, n: values.length, level: 1 };
+      return exactly(
+        column(results, arm, metric, selection).map((x, i) => x - (off?.[i] ?? 0)),
+        (values) => pick(...values),
+      );
     },
   };
+}
+
+/** A number of these values, which says nothing about others. */
+function exactly(values: readonly number[], statistic: (values: readonly number[]) => number): Interval {
+  const estimate = statistic(values);
+  return { estimate, low: estimate, high: estimate, n: values.length, level: 1 };
 }
 
 /** What an arm measured with the selected seeds. */

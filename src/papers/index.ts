@@ -18,7 +18,7 @@ export { oreal } from "./oreal.ts";
 export type { OrealOptions } from "./oreal.ts";
 export { freeProcessRewards } from "./free-process-rewards.ts";
 export { generalPreferenceModel, generalPreferenceOptimisation } from "./general-preference-model.ts";
-export { difference, largest, mean, median, ratio, share, smallest } from "./estimates.ts";
+export { difference, largest, mean, median, ratio, sampleMean, share, smallest } from "./estimates.ts";
 export type { Extreme, Selection } from "./estimates.ts";
 export type { Arm, Check, Claim, Estimate, Family, Measured, Results } from "./claim.ts";
 export type { Paper } from "./paper.ts";

@@ -6,7 +6,7 @@ import { beamSearch, finiteSteps } from "../search/index.ts";
 import { mean as average, pearson, stream } from "../statistics/index.ts";
 import { onlineDpo, preferenceRounds } from "../training/index.ts";
 import type { Arm } from "./claim.ts";
-import { difference, largest, mean } from "./estimates.ts";
+import { difference, largest, mean, sampleMean } from "./estimates.ts";
 import type { Paper } from "./paper.ts";
 
 /**
@@ -106,18 +106,11 @@ export const paper: Paper = {
       { say: "the same less that of equal parts", of: difference("tokens", "equalParts", "correlation"), above: 0.3 },
       { say: "correlation of equal parts with the exact Q - V", of: mean("equalParts", "correlation"), below: 0.85 },
       { say: "correlation with labels that are coin tosses", of: mean("coinTosses", "correlation"), below: 0.3 },
-      {
-        say: "reward of the best of five beams less that of sampling",
-        of: mean("tokens", "beamGain"),
-        above: 0,
-        changed: {
-          card: "a mean of at least 0.2, and an interval above 0",
-          why: "A check reads the whole interval, which goes 0.12 to each side with 24 seeds; the mean of seeds 0 to 23 is 0.25.",
-        },
-      },
+      { say: "reward of the best of five beams less that of sampling", of: mean("tokens", "beamGain"), above: 0 },
+      { say: "the same, as a mean without an interval", of: sampleMean("tokens", "beamGain"), above: 0.2 },
       { say: "largest mean implicit reward of the reference's answers", of: largest("tokens", "ofReference"), below: 0 },
     ],
-    seeds: 24,
+    seeds: 40,
     seconds: 60,
     notMiniaturised:
       "That beams are better than greedy decoding, and that too many beams are worse: with four tokens beams and greedy decoding find nearly always the same answer. The card trains 1500 steps at 0.05; 300 at 0.2 end in the same minimum.",

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { difference, largest, mean, median, ratio, share, smallest } from "../../src/papers/index.ts";
+import { difference, largest, mean, median, ratio, sampleMean, share, smallest } from "../../src/papers/index.ts";
 import type { Estimate } from "../../src/papers/index.ts";
 import { stream } from "../../src/statistics/index.ts";
 import { columns } from "./kit.ts";
@@ -67,6 +67,12 @@ describe("estimates", () => {
     expect(of(largest("b", "x", { minus: "a" }), results)).toMatchObject({ estimate: 2, n: 5 });
     expect(of(smallest("b", "x", { minus: "a", seeds: (seed) => seed < 3 }), results)).toMatchObject({ estimate: 1, n: 3 });
     expect(smallest("b", "x", { minus: "a" }).arms).toEqual(["b", "a"]);
+  });
+
+  test("a mean of these seeds infers nothing", () => {
+    expect(of(sampleMean("b", "x"), results)).toEqual({ estimate: 4, low: 4, high: 4, n: 5, level: 1 });
+    expect(of(sampleMean("b", "x", { seeds: (seed) => seed < 2 }), results)).toMatchObject({ estimate: 2.5, n: 2 });
+    expect(sampleMean("b", "x").p).toBeUndefined();
   });
 
   test("seeds can be selected", () => {
