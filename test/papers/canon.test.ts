@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { halves } from "../../src/credit/index.ts";
-import { canon, conditionalAdvantage, paper } from "../../src/papers/canon.ts";
+import { halves, rowMeans } from "../../src/credit/index.ts";
+import { canon, conditionalAdvantage, paper, type CanonOptions } from "../../src/papers/canon.ts";
 import { stream } from "../../src/statistics/index.ts";
 import { describeMethod } from "../../src/training/index.ts";
+import { scored } from "../credit/fixtures.ts";
 import { all, environment, small, withEngine } from "../training/tiny.ts";
 
 const reward = Float64Array.of(1, 0, 1, 1, 0, 0, 0, 0);
@@ -41,6 +42,35 @@ describe("the card's known answers", () => {
     expect(() =>
       conditionalAdvantage({ reward: Float64Array.of(1), group: new Int32Array(1), metric: Float64Array.of(1) }, { mu: 1, rng: rng() }),
     ).toThrow(/there are none/));
+});
+
+describe("the method hands its options to the advantage", () => {
+  /** Of what the method makes of the card's group: each answer's advantage, the metric being a part of the score. */
+  const advantages = (options: Partial<CanonOptions>, step = 0): number[] => {
+    const table = scored(
+      [...reward].map((r) => ({ reward: r })),
+      { parts: { own: metric } },
+    );
+    const method = canon({ maxActions: 3, metric: ({ parts }) => parts["own"]!, ...options });
+    const made = method.credit(table, { rng: rng(), at: { step, phase: 0, inPhase: step, signals: {} }, progress: 0 })!;
+    return Array.from(rowMeans(made, made.token["advantage"]!), (a) => Math.round(a * 1e6) / 1e6);
+  };
+
+  test("a metric, 1 for the other half unless said, a schedule, a tilt", () => {
+    expect(advantages({})).toEqual([0.75, -0.5, 0.5, 0.75, -0.5, -0.25, -0.25, -0.5]);
+    const mu = ({ inPhase }: { readonly inPhase: number }): number => (inPhase === 0 ? 1 : 0);
+    expect(advantages({ mu })).toEqual(advantages({}));
+    expect(advantages({ mu }, 1)).toEqual([0.5, -0.25, 0.75, 0.5, -0.25, -0.5, -0.5, -0.25]);
+    expect(advantages({ tilt: { half: "high", factor: 0.9 } })).toEqual([0.65, -0.45, 0.55, 0.65, -0.45, -0.25, -0.25, -0.45]);
+  });
+
+  test("without a metric, the mean entropy of an answer's tokens", () => {
+    const table = scored([...reward].map((r) => ({ reward: r })));
+    const rollouts = table.rollouts.map((one, i) => ({ ...one, recorded: { entropy: new Float32Array(3).fill(metric[i]!) } }));
+    const at = { step: 0, phase: 0, inPhase: 0, signals: {} };
+    const made = canon({ maxActions: 3 }).credit({ ...table, rollouts }, { rng: rng(), at, progress: 0 })!;
+    close(rowMeans(made, made.token["advantage"]!), [0.75, -0.5, 0.5, 0.75, -0.5, -0.25, -0.25, -0.5]);
+  });
 });
 
 test("ties are cut at random, whatever their order in the batch, and groups do not mix", () => {

@@ -84,6 +84,17 @@ test("advantages stay those of all answers, and the selection relaxes as trainin
   expect(() => withRecorded(scored([{ reward: 1 }]), "entropy")).toThrow(/no recorded "entropy"/);
 });
 
+test("of the whole batch: a group without differences gives nothing to those that have some", () => {
+  const at = { step: 0, phase: 0, inPhase: 0, signals: {} };
+  const rows = [1, 0, 0, 0, 1, 1, 1, 1].map((reward, i) => ({ reward, group: Math.floor(i / 4) }));
+  const plain = scored(rows);
+  const batch = { ...plain, rollouts: plain.rollouts.map((one) => ({ ...one, recorded: { entropy: Float32Array.of(1, 1, 1) } })) };
+  const kept = (within: "group" | "batch") =>
+    d3s({ groupSize: 4, within, answers: 0.5, tokens: 1 }).credit(batch, { rng: stream(1, "credit"), at, progress: 0 })!.tasks;
+  expect(kept("group")).toEqual(["task 0", "task 0", "task 1", "task 1"]);
+  expect(kept("batch")).toEqual(["task 0", "task 0", "task 0", "task 0"]);
+});
+
 test("the arms at a small size", async () => {
   const of = async (arm: string) => (await paper.claim.arms[arm]!(0)) as Readonly<Record<string, number>>;
   const [varied, random] = [await of("mostVaried"), await of("random")];

@@ -3,7 +3,9 @@ import { softmaxEngine } from "../../src/engines/index.ts";
 import { bandit, exercise } from "../../src/environments/toy/index.ts";
 import { generalPreferenceModel, generalPreferenceOptimisation, paper } from "../../src/papers/general-preference-model.ts";
 import { lead, readRow, skewScore } from "../../src/rewards/index.ts";
+import { stream } from "../../src/statistics/index.ts";
 import { describeMethod, practise } from "../../src/training/index.ts";
+import { scored } from "../credit/fixtures.ts";
 import { all, environment, small, withEngine } from "../training/tiny.ts";
 
 describe("the card's known answers", () => {
@@ -44,6 +46,13 @@ test("GPO on a bandit: one update is a step towards pi exp(score / beta), and mo
   // The mirror step, but for its normaliser: differences of log-probabilities are differences of worth over beta.
   expect(log[0]! - log[1]!).toBeCloseTo(0.4, 1);
   expect(log[1]! - log[2]!).toBeCloseTo(0.4, 1);
+});
+
+test("GPO: the score of an answer is its lead over its group, as a group's mean preference has it already", () => {
+  const table = scored([{ reward: 1 }, { reward: 0 }, { reward: 3, group: 1 }, { reward: 1, group: 1 }]);
+  const at = { step: 0, phase: 0, inPhase: 0, signals: {} };
+  const { row } = generalPreferenceOptimisation().credit(table, { rng: stream(1, "credit"), at, progress: 0 })!;
+  expect([...row["score"]!]).toEqual([0.5, -0.5, 1, -1]);
 });
 
 test("GPO trains a language model", () =>

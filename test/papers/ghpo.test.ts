@@ -139,6 +139,11 @@ test("nothing is learnt where the hint stood; counting it among the actions woul
   expect(await onHint(true)).toBeGreaterThan(0.05);
 });
 
+test("the method's hints: a quarter, a half, three quarters from the first step on, unless said", () => {
+  expect(ghpo().retry!.settings).toEqual({ hints: [0.25, 0.5, 0.75], from: 0, part: null });
+  expect(ghpo({ shares: [0.5], from: 20, part: "right" }).retry!.settings).toEqual({ hints: [0.5], from: 20, part: "right" });
+});
+
 test("the arms at a small size", async () => {
   const of = async (arm: string) => (await paper.claim.arms[arm]!(0)) as Readonly<Record<string, number>>;
   const [plain, hinted, half] = [await of("grpo"), await of("ghpo"), await of("half")];

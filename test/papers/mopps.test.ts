@@ -2,9 +2,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { examples } from "../../src/credit/index.ts";
 import { byPosterior } from "../../src/curricula/index.ts";
 import { logitPool, prompts } from "../../src/environments/index.ts";
 import { softmaxEngine } from "../../src/engines/index.ts";
+import { gradientOf, type Objective } from "../../src/objectives/index.ts";
 import { mopps, paper } from "../../src/papers/mopps.ts";
 import { betaMean, betaUpdate, stream } from "../../src/statistics/index.ts";
 import { grpo, practise, train, type TrainReport } from "../../src/training/index.ts";
@@ -31,6 +33,25 @@ test("the card's known answer: half of what was believed is kept", () => {
   expect(curriculum.expected!(first!)).toBe(0.3);
   curriculum.observe!(seen(first!.id, 6, 8));
   expect(curriculum.expected!(first!)).toBeCloseTo(0.571429, 6);
+});
+
+test("the method's options are those of its beliefs, and its bonus raises the entropy", () => {
+  const method = mopps({ keep: 0.5, prior: { alpha: 2, beta: 2 }, accept: 0.5, entropy: 0.01 });
+  const curriculum = method.curriculum!.of(listed);
+  expect(curriculum.expected!(first!)).toBe(0.5);
+  curriculum.observe!(seen(first!.id, 2, 8));
+  // (4, 8), then half of it, half of the prior, and 6 of 8.
+  curriculum.observe!(seen(first!.id, 6, 8));
+  expect(curriculum.expected!(first!)).toBeCloseTo(9 / 16, 12);
+  curriculum.observe!({ ...seen(first!.id, 0, 8), reward: new Float64Array(8).fill(0.5) });
+  expect(curriculum.expected!(first!)).toBeCloseTo((0.5 * 9 + 1 + 8) / (0.5 * 16 + 2 + 8), 12);
+
+  const row = examples(scored([{ reward: 1 }]), { advantage: Float64Array.of(0) });
+  const outputs = { logProbs: [row.token["behaviour"]!], entropy: [Float32Array.of(1, 1, 1)] };
+  const entropy = ({ objective }: { readonly objective: Objective }) => gradientOf(objective, row, outputs).gradients["entropy"];
+  for (const down of entropy(method)![0]!) expect(down).toBeCloseTo(-0.01 / 3, 9);
+  for (const down of entropy(mopps())![0]!) expect(down).toBeCloseTo(-0.001 / 3, 9);
+  expect(entropy(mopps({ entropy: 0 }))).toBeUndefined();
 });
 
 test("it picks what it guesses closest to the target, each task once, and never more than there are", async () => {

@@ -88,6 +88,19 @@ test("the loss: clones over the right answers' tokens, half of the pushes over t
   ]);
 });
 
+test("the token reward model learns the verdict from the mean of an answer's scores; what is right begins at `accept`", () => {
+  const scores = [[2, 0, -1, 1], [-2, 0], [0, 9, 0], [1], [0, 0, 0], [0, 0, 0]].map((row) => Float32Array.from(row));
+  const graded = table({ token: { score: scores }, reward: Float64Array.of(0.8, 0.5, 0, 0, 0, 0) });
+  const method = oreal({ perTask: Infinity, tokenWeights: "score", accept: 0.8, kl: 0 });
+  const made = method.credit(graded, context)!;
+  expect([...made.row["right"]!]).toEqual([1, 0, 0, 0]);
+  const logProbs = [[-1, -1, -1, -1], [-1, -1], [-1, 0, -1], [-1]];
+  const { metrics } = gradientOf(method.objective, made, outputs({ logProbs, score: scores.slice(0, 4).map((row) => [...row]) }));
+  // Means 0.5 (right), -1, 0 and 1 (wrong).
+  const loss = (mean: number, right: number): number => Math.log1p(Math.exp(right === 1 ? -mean : mean));
+  expect(metrics["tokenReward.loss"]).toBeCloseTo((loss(0.5, 1) + loss(-1, 0) + loss(0, 0) + loss(1, 0)) / 4, 6);
+});
+
 test("only the token reward model learns in the first steps", () => {
   const { coefficients } = oreal({ tokenWeights: "score" });
   const at = (inPhase: number) =>

@@ -3,10 +3,11 @@ import { demonstrations } from "../../src/credit/index.ts";
 import { softmaxEngine } from "../../src/engines/index.ts";
 import { bandit, contest, rareAnswer, regret } from "../../src/environments/toy/index.ts";
 import { gradientOf } from "../../src/objectives/index.ts";
-import { paper, xpo } from "../../src/papers/xpo.ts";
+import { paper, xpo, type XpoOptions } from "../../src/papers/xpo.ts";
 import { stream } from "../../src/statistics/index.ts";
 import { preferenceRounds } from "../../src/training/index.ts";
 import { describeMethod, needsReference } from "../../src/training/methods.ts";
+import { scored } from "../credit/fixtures.ts";
 
 /** A chosen answer of log-probability -4 against a rejected one of -6, whose references are -5 and -5.5; the rejected one is the reference's. */
 const pair = {
@@ -27,6 +28,33 @@ test("the card's known answer: DPO plus alpha times the log-probability of the r
   expect(gradients["logProbs"]![0]![0]).toBeCloseTo(-0.160411, 6);
   expect(gradients["logProbs"]![1]![0]).toBeCloseTo(0.160411 + 0.01, 6);
   expect(gradientOf(xpo({ alpha: 0, beta: 0.5 }).objective, pair, logProbs).loss).toBeCloseTo(0.386871, 6);
+});
+
+test("optimism is about whole answers: each token's log-probability counts in full", () => {
+  const two = (a: number, b: number) => Float32Array.of(a, b);
+  const longer = {
+    ...pair,
+    ...demonstrations(pair.rows, { actions: () => 2 }),
+    token: { reference: Float32Array.of(-2, -3, -2.5, -3) },
+    row: pair.row,
+  };
+  const { gradients } = gradientOf(xpo({ alpha: 0.01, beta: 0.5 }).objective, longer, { logProbs: [two(-2, -2), two(-3, -3)] });
+  for (const up of gradients["logProbs"]![1]!) expect(up).toBeCloseTo(0.160411 + 0.01, 6);
+});
+
+test("pairs are of a policy's answer and a reference's; of the reference's answers all are made less likely, paired or not", () => {
+  const source = Int32Array.of(0, 0, 1, 1);
+  const group = new Int32Array(4);
+  const table = scored([{ reward: 1 }, { reward: 0 }, { reward: 0.5 }, { reward: 1 }], { keys: { group, task: group, source } });
+  const at = { step: 0, phase: 0, inPhase: 0, signals: {} };
+  const made = (options: XpoOptions) => xpo(options).credit(table, { rng: stream(1, "credit"), at, progress: 0 })!;
+  // 0 against 2, 2 against 1, 3 against 1; 0 and 3 are equally good, and 2 against 3 are both the reference's.
+  const all = made({ perTask: 9 });
+  expect(new Set([0, 1, 2].map((s) => [...all.sets!.members.slice(2 * s, 2 * s + 2)].join(" ")))).toEqual(new Set(["0 2", "2 1", "3 1"]));
+  expect([...all.row["explored"]!]).toEqual([0, 0, 1, 1]);
+  const one = made({ perTask: 1 });
+  expect(one.sets!.weight).toHaveLength(1);
+  expect([...one.row["explored"]!]).toEqual([0, 0, 1, 1]);
 });
 
 test("alpha can follow a schedule", () => {
