@@ -6,6 +6,7 @@ import {
   finiteTasks,
   grid,
   hiddenSymbols,
+  linearBandit,
   lock,
   outcomesOf,
   stepActions,
@@ -158,6 +159,28 @@ describe("finite processes", () => {
     const walk = { states: Int32Array.of(0, 1, 2, 3, 4), actions: one };
     expect(environment.score(walk, environment.tasks("train")[0]!, never)).toBe(1);
     expect(() => hiddenSymbols({ length: 2, symbols: 3, hidden: 3, rng: never })).toThrow(/from 1 to the length/);
+  });
+
+  it("linearBandit: worths are products with one direction of length 1, standard normal, the best of 20 worth 1.87", () => {
+    const environment = linearBandit({ tasks: 500, arms: 20, dimension: 6, noise: () => 100, rng: stream(3, "tasks") });
+    const { process, worth, features, accuracy } = environment;
+    expect(process).toMatchObject({ tasks: 500, actions: 20, horizon: 1 });
+    const worths = Array.from({ length: 500 }, (_, task) => Array.from({ length: 20 }, (__, arm) => worth(task, arm)));
+    const average = (x: readonly number[]): number => x.reduce((sum, v) => sum + v, 0) / x.length;
+    expect(average(worths.flat())).toBeCloseTo(0, 1);
+    expect(average(worths.flat().map((x) => x ** 2))).toBeCloseTo(1, 1);
+    expect(Math.abs(average(worths.map((of) => Math.max(...of))) - 1.867)).toBeLessThan(0.08);
+    // The covariance of vectors and worths is the direction; its length is 1, and its products are the worths.
+    const along = Array.from({ length: 6 }, (_, k) =>
+      average(worths.flatMap((of, task) => of.map((w, arm) => w * features(task, arm)[k]!))),
+    );
+    expect(Math.hypot(...along)).toBeCloseTo(1, 1);
+    for (const arm of [0, 1, 2])
+      expect(Array.from(features(0, arm)).reduce((sum, x, k) => sum + x * along[k]!, 0)).toBeCloseTo(worth(0, arm), 0);
+    expect(accuracy((task) => worths[task]!)).toBe(1);
+    expect(accuracy((task) => worths[task]!.map((w) => -w))).toBe(0);
+    const tried = environment.score({ states: Int32Array.of(7), actions: Int32Array.of(3) }, environment.tasks("train")[7]!, never);
+    expect(tried).toBeCloseTo(worth(7, 3) + 100, 9);
   });
 
   it("refuses sizes that make no process", () => {

@@ -22,4 +22,5 @@ export type { WorkCounter, WorkCounterOptions } from "./work-counter.ts";
 export type { Exercise, Worth } from "./exercises.ts";
 export { exercise, hiddenRewards, hiddenSymbols, logitPool, prefixLock } from "./exercises.ts";
 export { armBandit } from "./arm-bandit.ts";
+export { linearBandit } from "./linear-bandit.ts";
 export { hackableAnswers } from "./hackable-answers.ts";
