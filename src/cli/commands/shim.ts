@@ -5,7 +5,7 @@ import type { Screen } from "../screen.ts";
 
 const trainers = ["trl", "verl"];
 
-// Python is not compiled: the files lie in the package's source, which is published with it.
+// Python is not compiled: these files of src/ are in the package as they are.
 const read = (name: string): string => readFileSync(new URL(`../../../src/cli/shims/${name}.py`, import.meta.url), "utf8");
 
 /** `guerdon shim trl|verl`: prints a Python file, of the standard library only, that calls `guerdon serve` from that trainer. */
