@@ -135,7 +135,7 @@ export const paper: Paper = {
     method: "implicit",
     baseline: "broadcast",
     budget:
-      "The same 24,000 drawn actions for all. The Monte-Carlo arms divide them between answers and continuations; their epochs and rate are the best of 6 settings tried on seeds 0 to 5 (10 to 100 epochs at 0.03 to 0.3).",
+      "The same 24,000 drawn actions for all that are fitted. The Monte-Carlo arms divide them between answers and continuations; their epochs and rate are the best of 6 settings tried on seeds 0 to 5 (10 to 100 epochs at 0.03 to 0.3).",
     mustFail: ["broadcast", "shuffledLabels"],
     checks: [
       { say: "share of single errors that are found", of: mean("implicit", "localisation"), above: 0.9 },

@@ -109,6 +109,7 @@ export const paper: Paper = {
         of: difference("generalPreference", "bradleyTerry", "transitive"),
         above: -0.03,
       },
+      { say: "accuracy of Bradley-Terry on the order", of: mean("bradleyTerry", "transitive"), above: 0.93 },
       { say: "accuracy on the cycle after random labels", of: mean("randomLabels", "cyclic"), below: 0.93 },
     ],
     seeds: 10,

@@ -41,9 +41,9 @@ function practice(method: RolloutMethod): Arm {
     for await (const { index, drawn, again, rollouts: kept } of practise({ engine, environment, method, steps: cap, seed })) {
       rollouts += drawn;
       if (index > 0.9 * cap) late += again / (0.1 * cap);
-      // Where a lock's walks began behind its first position, the positions before were a hint: nothing may have moved there.
-      for (const { row } of kept)
-        for (let position = Math.floor(row.states[0]! / length) * length; position < row.states[0]!; position++)
+      // A task that was posed behind a lock's first position has a hint before it, and nothing may have moved there.
+      for (const { task } of kept)
+        for (let open = task.prompt as number, position = open - (open % length); position < open; position++)
           for (let symbol = 0; symbol < 4; symbol++)
             onHints = Math.max(onHints, Math.abs(engine.weights[position * 4 + symbol]! - before[position * 4 + symbol]!));
       before = engine.weights.slice();

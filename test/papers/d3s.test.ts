@@ -95,6 +95,14 @@ test("of the whole batch: a group without differences gives nothing to those tha
   expect(kept("batch")).toEqual(["task 0", "task 0", "task 0", "task 0"]);
 });
 
+test("GRPO as verl has it, from a quarter of the answers and a fifth of their tokens; never fewer than two answers", () => {
+  expect(d3s().settings).toMatchObject({ answers: { from: 0.25, to: 1 }, tokens: { from: 0.2, to: 1 }, within: "group" });
+  expect(d3s().settings).toMatchObject({ scale: { ddof: 1, epsilon: 1e-6 }, aggregation: "token-mean", divisor: null });
+  const at = { step: 0, phase: 0, inPhase: 0, signals: {} };
+  const made = d3s({ groupSize: 8, answers: 0.01, tokens: 1 }).credit(table(), { rng: stream(1, "credit"), at, progress: 0 })!;
+  expect(Array.from(made.rows, ({ actions }) => Math.floor(actions[0]! / 10))).toEqual([0, 6]);
+});
+
 test("the arms at a small size", async () => {
   const of = async (arm: string) => (await paper.claim.arms[arm]!(0)) as Readonly<Record<string, number>>;
   const [varied, random] = [await of("mostVaried"), await of("random")];

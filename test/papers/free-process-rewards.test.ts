@@ -46,6 +46,13 @@ describe("the identity, on the card's two steps of two symbols, with beta .5", (
   });
 });
 
+test("what is fitted has the beta that it is read with", () => {
+  for (const beta of [0.05, 1]) {
+    const { objective, reading } = freeProcessRewards({ beta });
+    expect([objective.coefficients["beta"], reading]).toEqual([beta, { kind: "log-ratio", beta }]);
+  }
+});
+
 test("the chain: an error carries on to the result, its own step alone does not follow", () => {
   const chain = modularChain({ modulus: 5, length: 3 });
   const walk = (xs: readonly number[], actions: readonly number[]) => ({

@@ -16,6 +16,13 @@ test("the card's known answers, for any reward", async () => {
   expect(await at("-1", [0.5, 0.5])).toBeCloseTo(0.182426, 6);
 });
 
+test("the mean of probabilities, not the probability of the mean; steepness and the column of references are options", async () => {
+  const number = reward("number", ({ text }) => Number(text));
+  const row = { prompt: "p", completion: "2", references: [0, 3], others: [1] };
+  expect((await score(par(number), row)).value).toBeCloseTo((0.880797 + 0.268941) / 2, 6);
+  expect((await score(par(number, { references: "others", steepness: 2 }), row)).value).toBeCloseTo(0.880797, 6);
+});
+
 test("the arms with one seed: bounded rewards keep the truth, affine maps change nothing, training on the raw score is hacked", async () => {
   const { arms } = paper.claim;
   const ran = async (arm: string) => await arms[arm]!(0);

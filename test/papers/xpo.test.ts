@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { demonstrations } from "../../src/credit/index.ts";
+import { demonstrations, withSource } from "../../src/credit/index.ts";
 import { softmaxEngine } from "../../src/engines/index.ts";
 import { bandit, contest, rareAnswer, regret } from "../../src/environments/toy/index.ts";
 import { gradientOf } from "../../src/objectives/index.ts";
@@ -50,11 +50,16 @@ test("pairs are of a policy's answer and a reference's; of the reference's answe
   const made = (options: XpoOptions) => xpo(options).credit(table, { rng: stream(1, "credit"), at, progress: 0 })!;
   // 0 against 2, 2 against 1, 3 against 1; 0 and 3 are equally good, and 2 against 3 are both the reference's.
   const all = made({ perTask: 9 });
-  expect(new Set([0, 1, 2].map((s) => [...all.sets!.members.slice(2 * s, 2 * s + 2)].join(" ")))).toEqual(new Set(["0 2", "2 1", "3 1"]));
+  expect(new Set([0, 1, 2].map((s) => all.sets!.members.slice(2 * s, 2 * s + 2).join(" ")))).toEqual(new Set(["0 2", "2 1", "3 1"]));
   expect([...all.row["explored"]!]).toEqual([0, 0, 1, 1]);
   const one = made({ perTask: 1 });
   expect(one.sets!.weight).toHaveLength(1);
   expect([...one.row["explored"]!]).toEqual([0, 0, 1, 1]);
+});
+
+test("a reference's answers are those that another engine drew", () => {
+  const table = scored([{ reward: 1 }, { reward: 0, sampling: { engine: "engine 2" } }]);
+  expect([...withSource(table, { id: "engine 1" }).keys["source"]!]).toEqual([0, 1]);
 });
 
 test("alpha can follow a schedule", () => {
