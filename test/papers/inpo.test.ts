@@ -14,6 +14,7 @@ import { gradientOf, pairLoss } from "../../src/objectives/index.ts";
 import { inpo, paper } from "../../src/papers/inpo.ts";
 import type { StateSequence } from "../../src/policies/index.ts";
 import { step } from "../../src/training/index.ts";
+import { all, small, withEngine } from "../training/tiny.ts";
 
 const game = preferences([
   [0.5, 0.9, 0.2],
@@ -88,6 +89,18 @@ test("pairs of all answers weigh what two draws of them would", () => {
   close(sets!.set["label"]!, [0.9, 0.2, 0.8]);
   expect(() => populationPairs(game, [1])).toThrow(/3 answers/);
 });
+
+test("on a language model the policy becomes its own anchor every so many steps", () =>
+  withEngine(async (engine) => {
+    const margins = async (every: number): Promise<number[]> => {
+      const method = inpo({ ratio: 0, every, groupSize: 8, learningRate: 1e-2 });
+      return (await all({ ...small, engine, method, steps: 3 })).map(({ metrics }) => Math.abs(metrics["margin"]!));
+    };
+    // A policy that was made its own anchor just now has no margin against it.
+    for (const margin of await margins(1)) expect(margin).toBeLessThan(1e-5);
+    const [first, second, third] = await margins(2);
+    expect([first! < 1e-5, second! > 1e-3, third! < 1e-5]).toEqual([true, true, true]);
+  }));
 
 test("the arms at a small size: equilibria are reached, and not without the mixture, with another target or for a reward", async () => {
   const gap = async (arm: string): Promise<number> => (await paper.claim.arms[arm]!(0))["gap"]!;
