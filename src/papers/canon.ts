@@ -130,7 +130,7 @@ export const paper: Paper = {
       },
       { say: "steps with a bonus for style 1, where it is better", of: largest("directionalBonus", "steps", { seeds: odd }), below: cap },
     ],
-    seeds: 20,
+    seeds: 40,
     seconds: 60,
     notMiniaturised:
       "That CANON does what no learning rate could: here its advantages are those of Dr.GRPO made larger where the halves differ, and Dr.GRPO at twice the rate is faster. Nor the accuracy of language models, nor the balance of accuracy and length.",
