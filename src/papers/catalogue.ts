@@ -3,6 +3,7 @@ import { paper as d3s } from "./d3s.ts";
 import { paper as ghpo } from "./ghpo.ts";
 import { paper as mopps } from "./mopps.ts";
 import { paper as inpo } from "./inpo.ts";
+import { paper as adpo } from "./adpo.ts";
 import { paper as xpo } from "./xpo.ts";
 import { paper as rToQstar } from "./r-to-qstar.ts";
 import { paper as clipDelta } from "./clip-delta.ts";
@@ -20,6 +21,7 @@ export const papers: readonly Paper[] = [
   ghpo,
   xpo,
   inpo,
+  adpo,
   rToQstar,
   clipDelta,
   oreal,

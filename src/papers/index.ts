@@ -11,6 +11,8 @@ export { xpo } from "./xpo.ts";
 export type { XpoOptions } from "./xpo.ts";
 export { inpo } from "./inpo.ts";
 export type { InpoOptions } from "./inpo.ts";
+export { adpo } from "./adpo.ts";
+export type { AdpoOptions } from "./adpo.ts";
 export { rToQstar } from "./r-to-qstar.ts";
 export { clipDelta } from "./clip-delta.ts";
 export { par } from "./par.ts";
