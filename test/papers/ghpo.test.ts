@@ -1,13 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { examples } from "../../src/credit/index.ts";
+import { uniform, type Curriculum } from "../../src/curricula/index.ts";
 import { softmaxEngine } from "../../src/engines/index.ts";
-import { countdown, prefixLock, prompts, sorting, type TextTask } from "../../src/environments/index.ts";
+import { countdown, prefixLock, prompts, sorting, type Task, type TextTask } from "../../src/environments/index.ts";
 import { ghpo, paper } from "../../src/papers/ghpo.ts";
 import type { StateSequence } from "../../src/policies/index.ts";
 import { reward, scored, type Score } from "../../src/rewards/index.ts";
 import { risingHints, withRetry, type Rollout } from "../../src/rollouts/index.ts";
 import { stream } from "../../src/statistics/index.ts";
-import { metricsOf, step } from "../../src/training/index.ts";
+import { metricsOf, practise, step } from "../../src/training/index.ts";
 import { rollout } from "../credit/fixtures.ts";
 import { all, environment, small, withEngine } from "../training/tiny.ts";
 
@@ -152,6 +153,30 @@ test("the arms at a small size", async () => {
   expect(hinted["late"]).toBeLessThan(0.1);
   expect(hinted["onHints"]).toBe(0);
   expect(half["success"]).toBeLessThan(0.3);
+});
+
+test("a curriculum learns from the answers to the tasks as it picked them, not as they were posed again", async () => {
+  const asked: string[] = [];
+  await withEngine(async (engine) => {
+    const curriculum: Curriculum = {
+      ...uniform(environment),
+      observe: ({ rollouts }) => void asked.push(...rollouts.map(({ task }) => task.prompt as string)),
+    };
+    await all({ ...small, reward: reward("never", () => 0), engine, curriculum, method: ghpo({ groupSize: 4 }), steps: 1 });
+  });
+  expect(asked).toHaveLength(16);
+  for (const prompt of asked) expect(prompt).toMatch(/:$/);
+
+  const lock = prefixLock({ tasks: 2, length: 8, symbols: 4, rng: stream(1) });
+  const begun: unknown[] = [];
+  const curriculum: Curriculum<Task<number>> = {
+    ...uniform<Task<number>>(lock),
+    observe: ({ rollouts }) => void begun.push(...rollouts.map(({ task }) => task.prompt)),
+  };
+  const engine = softmaxEngine(lock.process);
+  for await (const { again } of practise({ engine, environment: lock, method: ghpo({ groupSize: 4 }), curriculum, steps: 1, seed: 0 }))
+    expect(again).toBe(1);
+  expect(new Set(begun)).toEqual(new Set([0, 8]));
 });
 
 test("it trains a language model: groups without a right answer are asked again with a hint, and reports say how many", () =>
