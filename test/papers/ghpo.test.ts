@@ -174,8 +174,16 @@ test("a curriculum learns from the answers to the tasks as it picked them, not a
     observe: ({ rollouts }) => void begun.push(...rollouts.map(({ task }) => task.prompt)),
   };
   const engine = softmaxEngine(lock.process);
-  for await (const { again } of practise({ engine, environment: lock, method: ghpo({ groupSize: 4 }), curriculum, steps: 1, seed: 0 }))
-    expect(again).toBe(1);
+  // Every attempt is paid for: two locks, four attempts, four answers.
+  for await (const { again, drawn } of practise({
+    engine,
+    environment: lock,
+    method: ghpo({ groupSize: 4 }),
+    curriculum,
+    steps: 1,
+    seed: 0,
+  }))
+    expect([again, drawn]).toEqual([1, 32]);
   expect(new Set(begun)).toEqual(new Set([0, 8]));
 });
 

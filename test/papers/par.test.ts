@@ -1,9 +1,11 @@
 import { expect, test } from "vitest";
-import { runningMinmax } from "../../src/credit/index.ts";
+import { runningMinmax, type RewardTransform } from "../../src/credit/index.ts";
+import { softmaxEngine } from "../../src/engines/index.ts";
+import { bandit, exercise } from "../../src/environments/toy/index.ts";
 import type { TextEnvironment } from "../../src/environments/index.ts";
 import { par, paper } from "../../src/papers/par.ts";
 import { reward, score } from "../../src/rewards/index.ts";
-import { describeMethod, rloo } from "../../src/training/index.ts";
+import { describeMethod, practise, rloo } from "../../src/training/index.ts";
 import { all, environment, small, withEngine } from "../training/tiny.ts";
 
 const length = reward("length", ({ text }) => text.length);
@@ -51,6 +53,25 @@ test("trains a language model whose tasks have reference answers", () =>
     }
     expect(report!.gradientNorm).toBeGreaterThan(0);
   }));
+
+test("practice applies a running transform too", async () => {
+  const process = bandit({ tasks: 1, actions: 2 });
+  const advantages = async (rewardTransform: (() => RewardTransform) | null): Promise<number> => {
+    const options = {
+      engine: softmaxEngine(process),
+      environment: exercise(process, ({ actions }) => 100 * actions[0]!),
+      steps: 1,
+      seed: 0,
+    };
+    let largest = 0;
+    for await (const { examples, reward: given } of practise({ ...options, method: { ...rloo({ groupSize: 8 }), rewardTransform } })) {
+      largest = examples!.token["advantage"]!.reduce((top, a) => Math.max(top, Math.abs(a)), 0);
+      expect(Math.max(...given)).toBe(100);
+    }
+    return largest;
+  };
+  expect((await advantages(null)) / (await advantages(runningMinmax))).toBeCloseTo(100, 4);
+});
 
 test("a running transform changes what credit sees and not what reports say", () =>
   withEngine(async (engine) => {
