@@ -30,7 +30,7 @@ export function checkGradients<X>(rows: readonly X[], gradients: Outputs, action
 }
 
 /** @throws GuerdonError "usage" when a number is out of range: weights would be NaN ever after */
-export function checkUpdate({ learningRate, beta1, beta2, epsilon, clipNorm = 1, weightDecay = 0 }: UpdateOptions): void {
+export function checkUpdate({ learningRate, beta1, beta2, epsilon, clipNorm, weightDecay = 0 }: UpdateOptions): void {
   const refuse = (name: string, value: number, range: string): never => {
     throw new GuerdonError("usage", `update: ${name} is ${value}; it must be ${range}.`);
   };
@@ -38,7 +38,7 @@ export function checkUpdate({ learningRate, beta1, beta2, epsilon, clipNorm = 1,
     if (!(value >= 0 && value < Infinity)) refuse(name, value, "finite and at least 0");
   for (const [name, value] of Object.entries({ beta1, beta2 }))
     if (!(value >= 0 && value < 1)) refuse(name, value, "at least 0 and below 1");
-  for (const [name, value] of Object.entries({ epsilon, clipNorm }))
+  for (const [name, value] of Object.entries({ epsilon, clipNorm: clipNorm ?? 1 }))
     if (!(value > 0 && value < Infinity)) refuse(name, value, "finite and above 0");
 }
 

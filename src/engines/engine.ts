@@ -70,8 +70,8 @@ export interface UpdateOptions {
   readonly beta2: number;
   /** Above 0. */
   readonly epsilon: number;
-  /** Largest global norm of the gradient; absent: no clipping. */
-  readonly clipNorm?: number;
+  /** Largest global norm of the gradient; null or absent: no clipping. */
+  readonly clipNorm?: number | null;
   /** Decoupled (AdamW); applied to matrices only. */
   readonly weightDecay?: number;
 }

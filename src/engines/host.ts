@@ -98,7 +98,7 @@ export function hostEngine<X>(options: HostEngineOptions<X>): HostEngine<X> {
         throw nonFiniteGradient(engine.id, where);
       }
       optimizerStep++;
-      const scale = o.clipNorm !== undefined && gradientNorm > o.clipNorm ? o.clipNorm / gradientNorm : 1;
+      const scale = typeof o.clipNorm === "number" && gradientNorm > o.clipNorm ? o.clipNorm / gradientNorm : 1;
       for (const name of names) {
         if (optimizer === "sgd") descend(parameters[name]!, gradient[name]!, scale * o.learningRate);
         else adamw(parameters[name]!, gradient[name]!, first[name]!, second[name]!, scale, optimizerStep, o, shapes[name]!.length > 1);

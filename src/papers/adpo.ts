@@ -70,7 +70,7 @@ const offline =
     return { accuracy: accuracy(engine.probs) };
   };
 
-const shared = { tau: 0.5, temperature: 0.5, groupSize: 8, learningRate: 0.3, epochs: 10, optimizer: { clipNorm: 1e9 } } as const;
+const shared = { tau: 0.5, temperature: 0.5, groupSize: 8, learningRate: 0.3, epochs: 10, optimizer: { clipNorm: null } } as const;
 
 export const paper: Paper = {
   slug: "adpo",

@@ -108,7 +108,7 @@ function noisy(method: RolloutMethod): Arm {
   };
 }
 
-const shared = { groupSize: 32, optimizer: { clipNorm: 1e9 }, as: "trl", tokens: 1 } as const;
+const shared = { groupSize: 32, optimizer: { clipNorm: null }, as: "trl", tokens: 1 } as const;
 const answers = { ...shared, learningRate: 2.5, answers: 0.25 };
 const tokens = { ...shared, groupSize: 64, learningRate: 1.5, divisor: 64, answers: 1, tokens: 3 / 16 };
 const noise = { ...shared, learningRate: 1, answers: 0.25 };

@@ -52,7 +52,7 @@ function practice(method: RolloutMethod): Arm {
   };
 }
 
-const options = { groupSize: 8, learningRate: 2, aggregation: "row-sum", optimizer: { clipNorm: 1e9 } } as const;
+const options = { groupSize: 8, learningRate: 2, aggregation: "row-sum", optimizer: { clipNorm: null } } as const;
 
 export const paper: Paper = {
   slug: "ghpo",

@@ -65,7 +65,7 @@ const sampled =
   (changed: InpoOptions = {}): Arm =>
   async (seed) => {
     const { engine, ...regularised } = random(seed);
-    const optimizer = { beta2: 0.999, weightDecay: 0, clipNorm: 1e9 };
+    const optimizer = { beta2: 0.999, weightDecay: 0, clipNorm: null };
     const run = preferenceRounds({
       engine,
       method: inpo({ eta, ratio: tau / eta, every: 1, groupSize: 2, learningRate: 0.05, optimizer, ...changed }),

@@ -49,7 +49,7 @@ const trial =
     const reference = await engine.freeze();
     const run = preferenceRounds({
       engine,
-      method: rToQstar.train({ beta, groupSize: 2, learningRate: 0.2, optimizer: { beta2: 0.999, weightDecay: 0, clipNorm: 1e9 } }),
+      method: rToQstar.train({ beta, groupSize: 2, learningRate: 0.2, optimizer: { beta2: 0.999, weightDecay: 0, clipNorm: null } }),
       tasks: Array.from({ length: 3000 }, () => finiteTasks(process)[0]!),
       maxActions: length,
       prefers: (a, b, luck) => luck() < (blind ? 0.5 : 1 / (1 + Math.exp(worth(b.row) - worth(a.row)))),

@@ -117,7 +117,7 @@ export type Method = RolloutMethod | DemonstrationMethod;
 export interface CommonOptions {
   /** Default { peak: 5e-4, up: 5, floor: 0.1, shape: "linear" }. For pretrained models of billions of weights 1e-6 is usual. */
   readonly learningRate?: number | Rate;
-  /** Default AdamW with betas 0.9 and 0.99, epsilon 1e-8, weight decay 0.01, gradient norm clipped at 1. */
+  /** Default AdamW with betas 0.9 and 0.99, epsilon 1e-8, weight decay 0.01, gradient norm clipped at 1 (`clipNorm: null`: not at all). */
   readonly optimizer?: Partial<Omit<UpdateOptions, "learningRate">>;
 }
 

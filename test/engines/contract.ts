@@ -296,6 +296,7 @@ export function engineContract<X>(
         expect(distance({ x: clipped.by.map((d) => 4 * d) }, { x: free.by })).toBeLessThan(1e-3);
         const wide = await moved({ ...plain, clipNorm: 2 * free.gradientNorm });
         expect(distance({ x: wide.by }, { x: free.by })).toBeLessThan(1e-6);
+        expect((await moved({ ...plain, clipNorm: null })).by).toEqual(free.by);
       }));
 
     it("refuses an update whose numbers would spoil the weights; the gradient still waits", () =>

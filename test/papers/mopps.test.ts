@@ -108,7 +108,7 @@ test("a step on the pool moves the weights by the mean of advantage * (answer - 
   const pool = logitPool({ tasks: 4, dimension: 3, easiest: -1, hardest: 1, rng: stream(2, "pool") });
   const engine = softmaxEngine(pool.process, { ...pool, optimizer: "sgd" });
   const chance = [0, 1, 2, 3].map((task) => engine.probs(task)[1]!);
-  const method = grpo({ as: "verl", scale: null, groupSize: 8, learningRate: 0.1, optimizer: { clipNorm: 1e9 } });
+  const method = grpo({ as: "verl", scale: null, groupSize: 8, learningRate: 0.1, optimizer: { clipNorm: null } });
   for await (const { rollouts, reward } of practise({ engine, environment: pool, method, steps: 1, seed: 3 })) {
     const want = [0, 0, 0];
     for (const [i, { row }] of rollouts.entries()) {
