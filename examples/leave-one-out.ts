@@ -4,7 +4,7 @@ import { softmaxEngine } from "guerdon/engines";
 import { bandit, exercise } from "guerdon/environments";
 import { scoreFunction } from "guerdon/objectives";
 import { share, ratio, type Arm, type Paper } from "guerdon/papers";
-import { practise, rolloutMethod, type RolloutMethod, type RolloutOptions } from "guerdon/training";
+import { practiseUntil, rolloutMethod, type RolloutMethod, type RolloutOptions } from "guerdon/training";
 
 type Advantage = (reward: Float64Array, group: Int32Array) => Float64Array;
 
@@ -33,9 +33,7 @@ const steps =
     const environment = exercise(process, ({ actions }, _, rng) => 10 + Number(rng() < (actions[0] === 1 ? 0.8 : 0.2)));
     const engine = softmaxEngine(process, { optimizer: "sgd" });
     const method = reinforce("an arm", advantage, { groupSize: 4, learningRate: 0.1 });
-    for await (const { index } of practise({ engine, environment, method, steps: cap, seed }))
-      if (engine.probs(0)[1]! >= 0.9) return { steps: index, arrived: 1 };
-    return { steps: cap, arrived: 0 };
+    return practiseUntil({ engine, environment, method, steps: cap, seed }, () => engine.probs(0)[1]! >= 0.9);
   };
 
 export const paper: Paper = {

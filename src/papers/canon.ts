@@ -4,7 +4,7 @@ import { bandit, exercise } from "../environments/toy/index.ts";
 import { softmaxEngine } from "../engines/index.ts";
 import type { Rng } from "../statistics/index.ts";
 import { stream } from "../statistics/index.ts";
-import { drGrpo, practise, valueAt } from "../training/index.ts";
+import { drGrpo, practiseUntil, valueAt } from "../training/index.ts";
 import type { GrpoOptions, RolloutMethod, Schedule } from "../training/index.ts";
 import type { Arm } from "./claim.ts";
 import { largest, ratio, smallest } from "./estimates.ts";
@@ -76,9 +76,8 @@ function steps(methodOf: (seed: number) => RolloutMethod, bonus = 0): Arm {
       return { value: right + bonus * style, parts: { style } };
     });
     const engine = softmaxEngine(process, { features: (_, action) => [action], optimizer: "sgd" });
-    for await (const { index } of practise({ engine, environment, method: methodOf(seed), steps: cap, seed }))
-      if (engine.probs(0)[good(seed)]! >= 0.9) return { steps: index };
-    return { steps: cap };
+    const setting = { engine, environment, method: methodOf(seed), steps: cap, seed };
+    return practiseUntil(setting, () => engine.probs(0)[good(seed)]! >= 0.9);
   };
 }
 

@@ -4,7 +4,7 @@ import { softmaxEngine } from "../engines/index.ts";
 import { logitPool } from "../environments/toy/index.ts";
 import { combine, entropyBonus } from "../objectives/index.ts";
 import { spearman, stream } from "../statistics/index.ts";
-import { grpo, practise } from "../training/index.ts";
+import { grpo, practiseUntil } from "../training/index.ts";
 import type { GrpoOptions, RolloutMethod } from "../training/index.ts";
 import type { Arm } from "./claim.ts";
 import { mean, ratio } from "./estimates.ts";
@@ -45,18 +45,14 @@ function practice(method: RolloutMethod): Arm {
     const curriculum = method.curriculum?.of(environment) ?? uniform(environment);
     const tasks = environment.tasks("train");
     const rates = (): number[] => tasks.map(({ prompt }) => engine.probs(prompt)[1]!);
-    let [steps, rollouts] = [0, 0];
-    for await (const { drawn } of practise({ engine, environment, method, curriculum, steps: 200, tasksPerStep: 8, seed })) {
-      steps++;
-      rollouts += drawn;
-      if (rates().reduce((sum, rate) => sum + rate, 0) >= 0.8 * prompts) break;
-    }
+    const setting = { engine, environment, method, curriculum, steps: 200, tasksPerStep: 8, seed };
+    const took = await practiseUntil(setting, () => rates().reduce((sum, rate) => sum + rate, 0) >= 0.8 * prompts);
     const expected = tasks.flatMap((task) => curriculum.expected?.(task) ?? []);
-    return { steps, rollouts, ...(expected.length > 0 && { rank: spearman(expected, rates()) }) };
+    return { ...took, ...(expected.length > 0 && { rank: spearman(expected, rates()) }) };
   };
 }
 
-const options = { groupSize: 8, learningRate: 2.3, scale: null, optimizer: { clipNorm: 1e9 }, entropy: 0 } as const;
+const options = { groupSize: 8, learningRate: 2.3, scale: null, optimizer: { clipNorm: null }, entropy: 0 } as const;
 const { entropy: _, ...plain } = { ...options, as: "verl", high: 0.28 } as const;
 const fast = { learningRate: 16 };
 

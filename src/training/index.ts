@@ -53,7 +53,7 @@ export { monteCarloValues, statePrefix, textPrefix } from "./monte-carlo-values.
 export type { MonteCarloOptions } from "./monte-carlo-values.ts";
 export { step } from "./step.ts";
 export type { StepResult, Term } from "./step.ts";
-export { practise } from "./practise.ts";
+export { practise, practiseUntil } from "./practise.ts";
 export type { PracticeEnvironment, Practised, PractiseOptions } from "./practise.ts";
 export { countdownJob, defineJob, jobs, sortingJob, withMethods } from "./recipes.ts";
 export type { Contender, Job, JobDefinition, JobOptions, Pretrained } from "./recipes.ts";

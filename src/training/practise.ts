@@ -108,6 +108,23 @@ export async function* practise<X, T extends Task>(options: PractiseOptions<X, T
   }
 }
 
+/**
+ * Practises until something is so, and says what that took. A run that never gets there reports all of its steps (the cap) and `arrived` 0.
+ *
+ * @param there asked after each step
+ */
+export async function practiseUntil<X, T extends Task>(
+  options: PractiseOptions<X, T>,
+  there: (done: Practised<X>) => boolean,
+): Promise<{ readonly steps: number; readonly rollouts: number; readonly arrived: 0 | 1 }> {
+  let rollouts = 0;
+  for await (const done of practise(options)) {
+    rollouts += done.drawn;
+    if (there(done)) return { steps: done.index, rollouts, arrived: 1 };
+  }
+  return { steps: options.steps, rollouts, arrived: 0 };
+}
+
 /** Rollouts with their scores; where an action's score is a step's, each action is a step. */
 function graded<X>(rollouts: readonly Rollout<X>[], score: (row: X, task: Task) => Worth): Answers<X> {
   const given = rollouts.map(({ row, task }) => score(row, task));

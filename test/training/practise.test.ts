@@ -3,7 +3,7 @@ import { byPosterior } from "../../src/curricula/index.ts";
 import { softmaxEngine } from "../../src/engines/index.ts";
 import { armBandit, type Task } from "../../src/environments/index.ts";
 import { stream } from "../../src/statistics/index.ts";
-import { grpo, practise, type Practised, type PractiseOptions } from "../../src/training/index.ts";
+import { grpo, practise, practiseUntil, type Practised, type PractiseOptions } from "../../src/training/index.ts";
 import type { StateSequence } from "../../src/policies/index.ts";
 
 const game = () => armBandit({ tasks: 6, arms: 3, worth: (best) => () => (best ? 1 : 0), rng: stream(1, "arms") });
@@ -43,4 +43,13 @@ test("a curriculum is told of what was drawn", async () => {
   await played({ environment, curriculum, tasksPerStep: 2 });
   const moved = environment.tasks("train").filter((task) => curriculum.expected!(task) !== 0.5);
   expect(moved.length).toBeGreaterThan(1);
+});
+
+test("practice until something is so: after which step, from how many answers; a run that never gets there reports its cap", async () => {
+  const environment = game();
+  const engine = softmaxEngine(environment.process, { optimizer: "sgd" });
+  const setting = { engine, environment, method: grpo({ as: "trl", groupSize: 4, learningRate: 1 }), steps: 5, seed: 1 };
+  expect(await practiseUntil(setting, ({ index }) => index === 3)).toEqual({ steps: 3, rollouts: 72, arrived: 1 });
+  expect(await practiseUntil(setting, ({ index }) => index === 5)).toEqual({ steps: 5, rollouts: 120, arrived: 1 });
+  expect(await practiseUntil(setting, () => false)).toEqual({ steps: 5, rollouts: 120, arrived: 0 });
 });
