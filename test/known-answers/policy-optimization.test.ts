@@ -181,6 +181,8 @@ test("S13 the score of a Bernoulli sample in the pool is (r - p) f: the policy g
   const pool = logitPool({ tasks: 1, dimension: 3, easiest: 0.5, hardest: 0.5, rng: stream(1, "pool") });
   const engine = softmaxEngine(pool.process, { features: pool.features, base: pool.base, optimizer: "sgd" });
   const p = engine.probs(0)[1]!;
+  // A difficulty makes the right answer less likely.
+  near(p, 1 / (1 + Math.exp(0.5)), 12);
   for (const r of [0, 1]) {
     const row = { states: Int32Array.of(0), actions: Int32Array.of(r) };
     const { gradients } = gradientOf(

@@ -13,7 +13,9 @@ import {
 import { gradientOf, pairLoss } from "../../src/objectives/index.ts";
 import { inpo, paper } from "../../src/papers/inpo.ts";
 import type { StateSequence } from "../../src/policies/index.ts";
-import { step } from "../../src/training/index.ts";
+import { stream } from "../../src/statistics/index.ts";
+import { describeMethod, step } from "../../src/training/index.ts";
+import { scored } from "../credit/fixtures.ts";
 import { all, small, withEngine } from "../training/tiny.ts";
 
 const game = preferences([
@@ -88,6 +90,18 @@ test("pairs of all answers weigh what two draws of them would", () => {
   close(sets!.weight, [0.18, 0.06, 0.03]);
   close(sets!.set["label"]!, [0.9, 0.2, 0.8]);
   expect(() => populationPairs(game, [1])).toThrow(/3 answers/);
+});
+
+test("on language models the best of eight answers is paired with the worst", () => {
+  expect(describeMethod(inpo())).toMatchObject({
+    groupSize: 8,
+    settings: { eta: 0.1, ratio: 1 / 3 },
+    anchor: { reference: 1 / 3, every: 25 },
+  });
+  const at = { step: 0, phase: 0, inPhase: 0, signals: {} };
+  const table = scored([{ reward: 0.5 }, { reward: 0 }, { reward: 1 }, { reward: 0.2 }]);
+  const { rows, sets } = inpo().credit(table, { rng: stream(1, "credit"), at, progress: 0 })!;
+  expect(Array.from(sets!.members, (row) => rows[row]!.actions[0]! / 10)).toEqual([2, 1]);
 });
 
 test("on a language model the policy becomes its own anchor every so many steps", () =>

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { softmaxEngine } from "../../src/engines/index.ts";
 import { bandit, bradleyTerryPreferences, contest } from "../../src/environments/toy/index.ts";
 import { inpo } from "../../src/papers/inpo.ts";
@@ -32,6 +32,13 @@ test("the same seed gives the same weights, another seed others", async () => {
   };
   expect(await trained(1)).toEqual(await trained(1));
   expect(await trained(1)).not.toEqual(await trained(2));
+});
+
+test("the optimizer begins each round afresh", async () => {
+  const engine = learner();
+  const reset = vi.spyOn(engine, "resetOptimizer");
+  for await (const _ of preferenceRounds({ ...setting, engine, method: dpo }));
+  expect(reset).toHaveBeenCalledTimes(4);
 });
 
 test("coefficients follow their schedules", async () => {
