@@ -1,7 +1,7 @@
 import type { Paper } from "../papers/paper.ts";
 import type { ClaimRecord } from "../papers/record.ts";
 import type { CheckResult } from "../papers/verdict.ts";
-import { duration, short, type Screen } from "./screen.ts";
+import { duration, short, wrapped, type Screen } from "./screen.ts";
 import { table } from "./table.ts";
 
 /** A claim as a command shows it. */
@@ -30,24 +30,55 @@ export function intervalText({ estimate, low, high, above, below }: CheckResult)
 export const thresholdText = ({ above, below }: CheckResult): string =>
   [above === null ? "" : `> ${short(above)}`, below === null ? "" : `< ${short(below)}`].filter((text) => text !== "").join(" and ");
 
-const yes = (holds: boolean): string => (holds ? "yes" : "NO");
+/**
+ * "yes" and "NO" of what counts. With too few seeds to count, an interval that reaches the threshold from its right or its wrong side says
+ * nothing against the claim: "open".
+ */
+type Answer = "yes" | "NO" | "open";
 
-/** Every check of a claim. */
-export const checkTable = ({ checks, refuted }: ClaimRecord): string =>
-  table(
-    ["check", "measured", "needed", "holds"],
-    [...checks, ...refuted].map((check) => [
-      "why" in check ? `not claimed, but the card's: ${check.say}` : check.say,
-      intervalText(check),
-      thresholdText(check),
-      yes(check.holds),
-    ]),
+function checkAnswer({ holds, low, high, above, below }: CheckResult, counts: boolean): Answer {
+  if (holds) return "yes";
+  const beyond = (above !== null && high !== null && high <= above) || (below !== null && low !== null && low >= below);
+  return counts || beyond ? "NO" : "open";
+}
+
+/** What a run says of a whole claim. */
+export function claimAnswer({ holds, checks }: ClaimRecord, counts: boolean): Answer {
+  if (holds) return "yes";
+  return checks.some((check) => checkAnswer(check, counts) === "NO") ? "NO" : "open";
+}
+
+/** Every check of a claim; the first column is wrapped where the others leave less than its width. */
+export function checkTable({ checks, refuted }: ClaimRecord, width: number, counts: boolean): string {
+  const rows = [...checks, ...refuted].map(
+    (check) =>
+      [
+        "why" in check ? `not claimed, but the card's: ${check.say}` : check.say,
+        intervalText(check),
+        thresholdText(check),
+        checkAnswer(check, counts),
+      ] as const,
   );
+  const heads = ["check", "measured", "needed", "holds"] as const;
+  const others = [1, 2, 3].reduce((sum, i) => sum + 2 + Math.max(heads[i]!.length, ...rows.map((row) => row[i]!.length)), 0);
+  return table(
+    heads,
+    rows.map(([say, ...rest]) => [wrapped(say, Math.max(24, width - others)).join("\n"), ...rest]),
+  );
+}
+
+const shownAnswer = {
+  yes: ["green", "holds"],
+  NO: ["red", "does not hold"],
+  open: ["yellow", "open"],
+} as const;
 
 /** A claim's statement and its checks. */
-export function claimText(screen: Screen, { slug, title }: Paper, record: ClaimRecord): string {
-  const mark = record.holds ? screen.resultStyle("green", "holds") : screen.resultStyle("red", "does not hold");
-  return `${screen.resultStyle("bold", slug)}  ${title}\n${record.label}, ${mark}: ${record.statement}\n${checkTable(record)}`;
+export function claimText(screen: Screen, { slug, title }: Paper, record: ClaimRecord, counts: boolean): string {
+  const [colour, words] = shownAnswer[claimAnswer(record, counts)];
+  const statement = wrapped(`${record.label}, ${words}: ${record.statement}`, screen.width).join("\n");
+  const head = statement.replace(words, () => screen.resultStyle(colour, words));
+  return `${screen.resultStyle("bold", slug)}  ${title}\n${head}\n${checkTable(record, screen.width, counts)}`;
 }
 
 /** What is special about a claim's run. */
@@ -69,7 +100,7 @@ export const claimTable = (claims: readonly ShownClaim[]): string =>
         record === null
           ? ["-", "-", "-", "-"]
           : [
-              yes(record.holds),
+              claimAnswer(record, claim.counts),
               `${record.checks.filter(({ holds }) => holds).length} of ${record.checks.length}`,
               record.seeds.length,
               duration(record.seconds),

@@ -40,11 +40,16 @@ const failOrZero = (text: string): "fail" | 0 => {
   return text === "fail" ? "fail" : 0;
 };
 
+/** A typing mistake is likelier than more. */
+const mostSeeds = 10_000;
+
 const seedChoice = (text: string): SeedChoice => {
   const match = /^(\d+)(?:-(\d+))?$/.exec(text);
   if (match === null) throw new InvalidArgumentError("It must be a number of seeds, or the first and the last: 1000-1019.");
   const [first, last] = [Number(match[1]), match[2] === undefined ? null : Number(match[2])];
-  if (last === null ? first < 1 : last < first) throw new InvalidArgumentError("It must be at least one seed.");
+  const count = last === null ? first : last - first + 1;
+  if (count < 1) throw new InvalidArgumentError("It must be at least one seed.");
+  if (count > mostSeeds || !Number.isSafeInteger(last ?? first)) throw new InvalidArgumentError(`It must be at most ${mostSeeds} seeds.`);
   return last === null ? { count: first } : { from: first, to: last };
 };
 

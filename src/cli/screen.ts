@@ -66,6 +66,17 @@ export function duration(seconds: number): string {
   return `${Math.floor(s / 3600)} h ${pad(Math.floor((s % 3600) / 60))} min`;
 }
 
+/** Lines of at most this width, broken between words. */
+export function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(/\s+/)) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}
+
 /** A number for a table or a line: four significant digits, plain where that is short. */
 export function short(value: number | null | undefined): string {
   if (value === null || value === undefined) return "-";

@@ -4,7 +4,7 @@ import { GuerdonError } from "../error.ts";
 import type { Measured, Results } from "./claim.ts";
 import type { Paper } from "./paper.ts";
 import type { TrialAnswer, TrialJob } from "./trial-peer.ts";
-import type { Trial } from "./trials.ts";
+import { trialKey, type Trial } from "./trials.ts";
 
 /** A claim that is to be run. */
 export interface ClaimRun {
@@ -27,15 +27,15 @@ export interface RunClaimsOptions {
   /** Trials at a time, each in a process of its own that uses one core. */
   readonly processes: number;
   readonly signal?: AbortSignal;
-  /** Called at the beginning and after every trial. */
+  /** Called at the beginning and after every trial that changes it. */
   readonly onProgress?: (progress: RunProgress) => void;
   /** Called once a claim, as soon as its trials are done or one of them failed. */
   readonly onClaim: (claim: ClaimRun, outcome: ClaimOutcome) => void;
 }
 
 export interface RunProgress {
-  readonly done: number;
-  readonly total: number;
+  /** Trials that are still to be run; those of a claim that could not be run are not. */
+  readonly open: number;
   /** Seconds until the end, from the times of a claim's own trials so far, and before there are any from the time that it may take. */
   readonly left: number;
 }
@@ -72,14 +72,14 @@ export async function runClaims(claims: readonly ClaimRun[], options: RunClaimsO
     for (const seed of run.seeds)
       for (const arm of names) {
         const trial = run.find(arm, seed);
-        if (trial !== undefined) trials.set(key(arm, seed), trial);
+        if (trial !== undefined) trials.set(trialKey(arm, seed), trial);
       }
     return { run, trials, total: names.length * run.seeds.length, ran: 0, spent: 0, ended: false };
   });
   const queue = going.flatMap((claim) =>
     claim.run.seeds
       .flatMap((seed) => Object.keys(claim.run.paper.claim.arms).map((arm) => ({ claim, arm, seed })))
-      .filter(({ arm, seed }) => !claim.trials.has(key(arm, seed))),
+      .filter(({ arm, seed }) => !claim.trials.has(trialKey(arm, seed))),
   );
 
   const end = (claim: Going, outcome: ClaimOutcome): void => {
@@ -90,8 +90,7 @@ export async function runClaims(claims: readonly ClaimRun[], options: RunClaimsO
   const progress = (): void => {
     const open = going.filter(({ ended }) => !ended);
     onProgress?.({
-      done: going.reduce((sum, { trials }) => sum + trials.size, 0),
-      total: going.reduce((sum, { ended, trials, total }) => sum + (ended ? trials.size : total), 0),
+      open: open.reduce((sum, { trials, total }) => sum + total - trials.size, 0),
       left:
         open.reduce((sum, { run, trials, total, ran, spent }) => {
           const each = ran > 0 ? spent / ran : coreSeconds(run.paper) / total;
@@ -123,10 +122,11 @@ export async function runClaims(claims: readonly ClaimRun[], options: RunClaimsO
       const failure = failureOf(outcome, paper);
       if (failure !== null) {
         end(claim, { kind: "failed", why: `${paper.slug}: the arm "${arm}" with seed ${seed} ${failure}` });
+        progress();
       } else if (outcome.kind === "done" && "measured" in outcome.value) {
         const trial = { arm, seed, ...outcome.value };
         keep(trial);
-        claim.trials.set(key(arm, seed), trial);
+        claim.trials.set(trialKey(arm, seed), trial);
         progress();
         finish(claim);
       }
@@ -140,10 +140,8 @@ export async function runClaims(claims: readonly ClaimRun[], options: RunClaimsO
   } finally {
     await peers.close();
   }
-  if (signal?.aborted) throw new GuerdonError("interrupted", "Stopped. Finished trials are kept: the same line goes on from here.");
+  if (signal?.aborted) throw new GuerdonError("interrupted", "Stopped.");
 }
-
-const key = (arm: string, seed: number): string => JSON.stringify([arm, seed]);
 
 /** The rest of a sentence about a trial that gave no numbers; null for one that did. */
 function failureOf(outcome: JobOutcome<TrialAnswer>, paper: Paper): string | null {
@@ -163,7 +161,7 @@ function failureOf(outcome: JobOutcome<TrialAnswer>, paper: Paper): string | nul
 /** A sentence when an arm measured different things with different seeds. */
 function metricsDiffer({ run: { paper, seeds }, trials }: Going): string | null {
   for (const arm of Object.keys(paper.claim.arms)) {
-    const names = (seed: number): string => Object.keys(trials.get(key(arm, seed))!.measured).join(", ");
+    const names = (seed: number): string => Object.keys(trials.get(trialKey(arm, seed))!.measured).join(", ");
     const other = seeds.find((seed) => names(seed) !== names(seeds[0]!));
     if (other !== undefined)
       return `${paper.slug}: the arm "${arm}" measured ${names(seeds[0]!)} with seed ${seeds[0]} and ${names(other)} with seed ${other}`;
@@ -172,7 +170,7 @@ function metricsDiffer({ run: { paper, seeds }, trials }: Going): string | null 
 }
 
 function measured({ run: { paper, seeds }, trials }: Going): ClaimOutcome {
-  const of = (arm: string): Measured[] => seeds.map((seed) => trials.get(key(arm, seed))!.measured);
+  const of = (arm: string): Measured[] => seeds.map((seed) => trials.get(trialKey(arm, seed))!.measured);
   const arms = Object.fromEntries(Object.keys(paper.claim.arms).map((arm) => [arm, of(arm)]));
   return { kind: "measured", results: { seeds, arms }, seconds: [...trials.values()].reduce((sum, { seconds }) => sum + seconds, 0) };
 }

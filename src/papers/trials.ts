@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { diskFiles, encode } from "../training/runs/files.ts";
+import { diskFiles, encode, replace } from "../training/runs/files.ts";
 import type { Measured } from "./claim.ts";
 
 /** One arm with one seed, finished. */
@@ -15,9 +15,12 @@ export interface Trial {
 export interface TrialFile {
   find(arm: string, seed: number): Trial | undefined;
   keep(trial: Trial): void;
-  /** To be called when the run is complete. */
-  remove(): void;
+  /** Removes the trials of these seeds, once their run is complete. Those of other seeds may be an interrupted run's. */
+  remove(seeds: readonly number[]): void;
 }
+
+/** The same for the same arm and seed. */
+export const trialKey = (arm: string, seed: number): string => JSON.stringify([arm, seed]);
 
 /**
  * Opens the file `<slug>.<inputs>.jsonl` in a folder, which is made when there is something to keep. Files of other inputs of this claim
@@ -27,23 +30,27 @@ export function trialFile(folder: string, slug: string, inputs: string): TrialFi
   const name = `${slug}.${inputs}.jsonl`;
   const path = join(folder, name);
   for (const other of diskFiles.list(folder)) if (other !== name && other.startsWith(`${slug}.`)) diskFiles.remove(join(folder, other));
-  const key = (arm: string, seed: number): string => JSON.stringify([arm, seed]);
   const known = new Map<string, Trial>();
   const text = diskFiles.size(path) === null ? "" : new TextDecoder().decode(diskFiles.read(path));
   for (const line of text.split("\n")) {
     const trial = parsed(line);
-    if (trial !== null) known.set(key(trial.arm, trial.seed), trial);
+    if (trial !== null) known.set(trialKey(trial.arm, trial.seed), trial);
   }
   // What comes next must not be added to the piece of a line that a kill left.
   if (text !== "" && !text.endsWith("\n")) diskFiles.append(path, encode("\n"));
   return {
-    find: (arm, seed) => known.get(key(arm, seed)),
+    find: (arm, seed) => known.get(trialKey(arm, seed)),
     keep(trial) {
-      known.set(key(trial.arm, trial.seed), trial);
+      known.set(trialKey(trial.arm, trial.seed), trial);
       diskFiles.makeFolder(folder);
       diskFiles.append(path, encode(JSON.stringify(trial) + "\n"));
     },
-    remove: () => diskFiles.remove(path),
+    remove(seeds) {
+      const done = new Set(seeds);
+      for (const [key, { seed }] of known) if (done.has(seed)) known.delete(key);
+      if (known.size === 0) diskFiles.remove(path);
+      else replace(diskFiles, path, encode([...known.values()].map((trial) => JSON.stringify(trial) + "\n").join("")));
+    },
   };
 }
 

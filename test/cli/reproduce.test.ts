@@ -183,12 +183,16 @@ describe("reproduce", () => {
     const quick = await guerdon(["reproduce", file, "--quick"], root);
     expect(quick.status, quick.said).toBe(0);
     expect(quick.out).toContain("does not count");
-    expect(quick.said).toContain("it does not count, nothing was written");
+    expect(quick.said).toContain("it does not count, and nothing was written");
     expect(new Set(log().map((line) => Number(line.split(" ")[1])))).toEqual(new Set([0, 1, 2, 3]));
     const few = await guerdon(["reproduce", file, "--seeds", "1000-1001", "--json"], root);
     expect(few.status).toBe(0);
     expect(JSON.parse(few.out)).toMatchObject({ claims: [{ counts: false, record: { holds: false } }] });
     expect(existsSync(join(root, "results"))).toBe(false);
+    // An interval that reaches the threshold is nothing against the claim.
+    const open = await guerdon(["reproduce", write("undecided", { below: 1.05 }), "--quick"], root);
+    expect(open.said).toContain("? open  undecided");
+    expect(open.out).toContain("mechanism, open: Few steps.");
   });
 
   test("the example of docs/papers.md", async () => {
@@ -207,6 +211,9 @@ describe("reproduce", () => {
     const seeds = await guerdon(["reproduce", "canon", "--seeds", "9-3"], root);
     expect(seeds.status).toBe(2);
     expect(seeds.said).toContain("at least one seed");
+    const many = await guerdon(["reproduce", "canon", "--seeds", "0-99999999"], root);
+    expect(many.status).toBe(2);
+    expect(many.said).toContain("at most 10000 seeds");
     writeFileSync(join(root, "formless.ts"), "export const paper = { slug: 'formless' };");
     const formless = await guerdon(["reproduce", "./formless.ts"], root);
     expect(formless.status).toBe(2);

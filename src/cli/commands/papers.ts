@@ -5,7 +5,7 @@ import { readRecord, type ClaimRecord } from "../../papers/record.ts";
 import { checkTable } from "../claim-tables.ts";
 import { command } from "../command.ts";
 import { catalogueFile, inputsOf } from "../papers.ts";
-import type { Screen } from "../screen.ts";
+import { wrapped, type Screen } from "../screen.ts";
 import { didYouMean } from "../suggest.ts";
 import { table } from "../table.ts";
 
@@ -50,14 +50,17 @@ const slugsAndWords = (): readonly string[] => catalogue.flatMap(({ slug, title 
 const held = ({ record, current }: Entry): string =>
   record === null ? "not run yet" : `${record.holds ? "yes" : "NO"}${current ? "" : ", with earlier code"}`;
 
-const list = (listed: readonly Entry[], width: number): string =>
-  table(
-    ["paper", "title", "family", "claim", "held"],
+/** A narrow screen has no place for the families; the papers stand in their order anyway. */
+function list(listed: readonly Entry[], width: number): string {
+  const wide = width >= 100;
+  return table(
+    ["paper", "title", ...(wide ? ["family"] : []), "claim", "held"],
     listed.map((one) => {
       const { slug, title, family, claim } = one.paper;
-      return [slug, cut(title, Math.max(45, width - 60)), family, claim.label, held(one)];
+      return [slug, cut(title, Math.max(25, width - (wide ? 75 : 50))), ...(wide ? [family] : []), claim.label, held(one)];
     }),
   );
+}
 
 const cut = (text: string, width: number): string => (text.length > width ? `${text.slice(0, width - 1)}…` : text);
 
@@ -89,7 +92,7 @@ function detail(screen: Screen, { paper, record, current }: Entry): string {
     ),
     record === null
       ? `Not run yet: ${command} reproduce ${slug}`
-      : `${bold("last run")}  ${record.written.slice(0, 10)}, ${record.seeds.length} seeds${current ? "" : ", with earlier code"}: ${record.holds ? "holds" : "does not hold"}\n${checkTable(record)}`,
+      : `${bold("last run")}  ${record.written.slice(0, 10)}, ${record.seeds.length} seeds${current ? "" : ", with earlier code"}: ${record.holds ? "holds" : "does not hold"}\n${checkTable(record, screen.width, true)}`,
     ...(paper.method === undefined ? [] : [`Train with it: ${command} train countdown --method ${slug}`]),
   ].join("\n");
 }
@@ -98,17 +101,6 @@ function role({ claim }: Paper, arm: string): string {
   if (arm === claim.method) return " (the method)";
   if (arm === claim.baseline) return " (the baseline)";
   return claim.mustFail.includes(arm) ? " (must fail)" : "";
-}
-
-/** Lines of at most this width. */
-function wrapped(text: string, width: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(/\s+/)) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
-  }
-  return lines;
 }
 
 function json({ paper, record, current }: Entry) {

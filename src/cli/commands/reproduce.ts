@@ -6,7 +6,7 @@ import { runClaims, type ClaimOutcome, type ClaimRun } from "../../papers/run.ts
 import { trialFile, type Trial } from "../../papers/trials.ts";
 import { verdict } from "../../papers/verdict.ts";
 import { describeMachine } from "../../training/runs/machine.ts";
-import { claimTable, claimText, type ShownClaim } from "../claim-tables.ts";
+import { claimAnswer, claimTable, claimText, type ShownClaim } from "../claim-tables.ts";
 import { command } from "../command.ts";
 import { interruptible } from "../interrupt.ts";
 import { fileUrl, findPaper, inputsOf, slugs, type FoundPaper } from "../papers.ts";
@@ -56,15 +56,16 @@ export async function reproduce(screen: Screen, names: readonly string[], option
       shown.set(paper.slug, { paper, state: "unchanged", record: before, counts, why: null });
     else toRun.set(claimRun(one, force), one);
   }
-  await runAll(screen, [...toRun.keys()], processes, (run, outcome) => {
+  await runAll(screen, [...toRun.keys()], { processes, force }, (run, outcome) => {
     const claim = judged(toRun.get(run)!, run, outcome);
     const { paper, record, counts, why } = claim;
     if (record === null) screen.say(`  ${screen.style("red", "✗")} ${why}`);
     else {
       if (counts) writeRecord(out, record);
-      trialFile(trialFolder, paper.slug, record.inputs).remove();
-      const mark = record.holds ? screen.style("green", "✓ holds") : screen.style("red", "✗ does not hold");
-      screen.say(`  ${mark}  ${paper.slug}, ${run.seeds.length} seeds, ${duration(record.seconds)} of processor time`);
+      trialFile(trialFolder, paper.slug, record.inputs).remove(record.seeds);
+      screen.say(
+        `  ${marks(screen)[claimAnswer(record, counts)]}  ${paper.slug}, ${run.seeds.length} seeds, ${duration(record.seconds)} of processor time`,
+      );
     }
     shown.set(paper.slug, claim);
   });
@@ -94,7 +95,7 @@ async function askedFor(names: readonly string[], out: string, { quick = false, 
 function claimRun(one: Asked, force: boolean): ClaimRun {
   const { paper, inputs, seeds, before } = one;
   const file = trialFile(trialFolder, paper.slug, inputs);
-  if (force) file.remove();
+  if (force) file.remove(seeds);
   const recorded = before?.inputs === inputs ? trialsOf(before) : [];
   return {
     paper,
@@ -107,11 +108,11 @@ function claimRun(one: Asked, force: boolean): ClaimRun {
 
 /** Holds what the arms measured against the thresholds. */
 function judged(one: Asked, run: ClaimRun, outcome: ClaimOutcome): ShownClaim {
-  const { paper, inputs, counts, before } = one;
+  const { paper, inputs, seeds, counts, before } = one;
   const failed = (why: string): ShownClaim => ({ paper, state: "failed", record: null, counts, why });
   if (outcome.kind === "failed") return failed(outcome.why);
   if (counts && inputsOf(one) !== inputs) {
-    trialFile(trialFolder, paper.slug, inputs).remove();
+    trialFile(trialFolder, paper.slug, inputs).remove(seeds);
     return failed(`${paper.slug}: its sources changed while it ran, so that nobody knows what was measured: run it again`);
   }
   try {
@@ -145,7 +146,7 @@ function trialsOf({ arms, seeds, seconds }: ClaimRecord): readonly Trial[] {
 async function runAll(
   screen: Screen,
   claims: readonly ClaimRun[],
-  processes: number,
+  { processes, force }: { readonly processes: number; readonly force: boolean },
   onClaim: (claim: ClaimRun, outcome: ClaimOutcome) => void,
 ): Promise<void> {
   if (claims.length === 0) return;
@@ -154,18 +155,27 @@ async function runAll(
   screen.say(screen.style("bold", `${of}: ${total} trials on ${processes} ${processes === 1 ? "core" : "cores"}`));
   let left = 0;
   const show = progress(screen, { name: "trials", total, unit: "trials", left: () => left });
-  await interruptible(screen, "Stopping; finished trials are kept", (signal) =>
+  const stopping = force
+    ? "Stopping; --force begins anew each time"
+    : "Stopping; finished trials are kept: the same line goes on from here";
+  await interruptible(screen, stopping, (signal) =>
     runClaims(claims, {
       processes,
       signal,
       onProgress(now) {
         left = now.left;
-        show(now.done);
+        show(total - now.open);
       },
       onClaim,
     }),
   ).finally(() => screen.status(null));
 }
+
+const marks = (screen: Screen) => ({
+  yes: screen.style("green", "✓ holds"),
+  NO: screen.style("red", "✗ does not hold"),
+  open: screen.style("yellow", "? open"),
+});
 
 function recordOf({ paper, seeds }: ClaimRun, outcome: ClaimOutcome & { readonly kind: "measured" }, inputs: string): ClaimRecord {
   const { slug, title, claim } = paper;
@@ -202,13 +212,14 @@ function report(
   { out, quick }: { readonly out: string; readonly quick: boolean },
 ): void {
   // All checks where they fit on a screen, else those of claims that do not hold.
-  const detailed = claims.filter(({ record }) => record !== null && (claims.length <= 3 || !record.holds));
+  const detailed = claims.filter(({ record, counts }) => record !== null && (claims.length <= 3 || claimAnswer(record, counts) === "NO"));
   const parts = [
-    ...detailed.map(({ paper, record }) => claimText(screen, paper, record!)),
+    ...detailed.map(({ paper, record, counts }) => claimText(screen, paper, record!, counts)),
     ...(claims.length > 0 ? [claimTable(claims)] : []),
   ];
   const fresh = claims.filter(({ state, counts }) => counts && (state === "ran" || state === "no longer"));
   const uncounted = claims.some(({ state, counts }) => !counts && state !== "failed");
+  const open = claims.some(({ record, counts }) => record !== null && claimAnswer(record, counts) === "open");
   screen.say();
   screen.result(parts.join("\n\n"), {
     claims: claims.map(({ paper, state, record, counts, why }) => ({ slug: paper.slug, state, counts, why, record })),
@@ -219,10 +230,11 @@ function report(
   if (unchanged > 0)
     screen.say(`${unchanged} unchanged since ${unchanged === 1 ? "its" : "their"} last run: not run again (--force runs anyway).`);
   if (fresh.length > 0) screen.say(`written: ${fresh.map(({ paper }) => join(out, `${paper.slug}.json`)).join(", ")}`);
+  if (open) screen.say("open: an interval reaches its threshold, and so few seeds cannot tell on which side the truth is.");
   if (uncounted)
     screen.say(
       quick
-        ? `A quick look with seeds for developing: it does not count, nothing was written, and so few seeds leave wide intervals. What counts: ${command} reproduce${names.map((name) => ` ${name}`).join("")}`
+        ? `A quick look with seeds for developing: it does not count, and nothing was written. What counts: ${command} reproduce${names.map((name) => ` ${name}`).join("")}`
         : `This does not count, and nothing was written: what counts has seeds from ${firstThatCounts}, at least as many as the claim asks for.`,
     );
 }
