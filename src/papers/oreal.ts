@@ -8,7 +8,7 @@ import type { Rng } from "../statistics/index.ts";
 import { grpo, practise, rloo } from "../training/index.ts";
 import type { RolloutMethod, RolloutOptions } from "../training/index.ts";
 import type { Arm } from "./claim.ts";
-import { difference, largest, ratio, smallest } from "./estimates.ts";
+import { difference, largest, mean, ratio, smallest } from "./estimates.ts";
 import type { Paper } from "./paper.ts";
 
 export interface OrealOptions extends RolloutOptions {
@@ -189,6 +189,7 @@ export const paper: Paper = {
       { say: "the same, each at its best rate", of: ratio("orealTuned", "constantWrongTuned", "steps"), below: 0.95 },
       { say: "steps with twice the weight, all alike, over those of OREAL", of: ratio("constantWrongTwice", "oreal", "steps"), below: 1 },
       { say: "steps where wrong answers are pushed up (cap 400)", of: smallest("wrongSign", "steps"), above: cap - 1 },
+      { say: "final chance with uniform weights (one pair a step)", of: mean("onePair", "final"), above: 0.9 },
       {
         say: "what a token reward model adds to the final chance (one pair a step)",
         of: difference("tokenReward", "onePair", "final"),
