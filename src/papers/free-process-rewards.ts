@@ -152,7 +152,7 @@ export const paper: Paper = {
       { say: "share of single errors that are found after shuffled labels", of: mean("shuffledLabels", "localisation"), below: 0.9 },
       { say: "area under the curve after shuffled labels", of: mean("shuffledLabels", "areaUnderCurve"), below: 0.88 },
     ],
-    seeds: 20,
+    seeds: 40,
     seconds: 60,
     notMiniaturised:
       "Best-of-n on MATH and the 38-fold saving against Math-Shepherd. The table sees each step with what it needs to be judged, so that with enough labels any of the fitted models would be right.",
