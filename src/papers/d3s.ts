@@ -66,7 +66,7 @@ function answerLevel(method: RolloutMethod): Arm {
       steps++;
       answers += examples?.rows.length ?? 0;
       norms += updates[0]?.gradientNorm ?? 0;
-      if (environment.chance((state) => engine.probs(state)) >= 0.9) break;
+      if (environment.chance(engine.probs) >= 0.9) break;
     }
     return { steps, answers, norm: norms / steps };
   };
@@ -91,7 +91,7 @@ function tokenLevel(method: RolloutMethod): Arm {
         signal += informs;
         if (right.has(cell % 16)) deciding += informs;
       }
-      if (environment.chance((state) => engine.probs(state)) >= 0.9) break;
+      if (environment.chance(engine.probs) >= 0.9) break;
     }
     return { steps, tokens: tokens / steps, deciding: deciding / signal };
   };
@@ -104,7 +104,7 @@ function noisy(method: RolloutMethod): Arm {
     const environment = armBandit({ tasks: 8, arms: 5, worth, rng: stream(seed, "right arms") });
     const engine = softmaxEngine(environment.process, { optimizer: "sgd" });
     for await (const _ of practise({ engine, environment, method, steps: 100, seed }));
-    return { right: environment.chance((state) => engine.probs(state)) };
+    return { right: environment.chance(engine.probs) };
   };
 }
 

@@ -31,11 +31,8 @@ const cap = 150;
 function practice(method: RolloutMethod): Arm {
   return async (seed) => {
     const environment = prefixLock({ tasks: 4, length, symbols: 4, rng: stream(seed, "codes") });
-    const { codes, process } = environment;
+    const { process } = environment;
     const engine = softmaxEngine(process, { optimizer: "sgd" });
-    const opens = (code: Int32Array, lock: number): number =>
-      code.reduce((p, symbol, t) => p * engine.probs(lock * length + t)[symbol]!, 1);
-    const success = (): number => codes.reduce((sum, code, lock) => sum + opens(code, lock), 0) / codes.length;
     let [rollouts, late, onHints] = [0, 0, 0];
     let before = engine.weights.slice();
     for await (const { index, drawn, again, rollouts: kept } of practise({ engine, environment, method, steps: cap, seed })) {
@@ -48,7 +45,7 @@ function practice(method: RolloutMethod): Arm {
             onHints = Math.max(onHints, Math.abs(engine.weights[position * 4 + symbol]! - before[position * 4 + symbol]!));
       before = engine.weights.slice();
     }
-    return { success: success(), rollouts, late, onHints };
+    return { success: environment.chance(engine.probs), rollouts, late, onHints };
   };
 }
 

@@ -43,12 +43,12 @@ function practice(method: RolloutMethod): Arm {
     const { process, features, base } = environment;
     const engine = softmaxEngine(process, { features, base, optimizer: "sgd" });
     const curriculum = method.curriculum?.of(environment) ?? uniform(environment);
-    const tasks = environment.tasks("train");
-    const rates = (): number[] => tasks.map(({ prompt }) => engine.probs(prompt)[1]!);
     const setting = { engine, environment, method, curriculum, steps: 200, tasksPerStep: 8, seed };
-    const took = await practiseUntil(setting, () => rates().reduce((sum, rate) => sum + rate, 0) >= 0.8 * prompts);
-    const expected = tasks.flatMap((task) => curriculum.expected?.(task) ?? []);
-    return { ...took, ...(expected.length > 0 && { rank: spearman(expected, rates()) }) };
+    const took = await practiseUntil(setting, () => environment.chance(engine.probs) >= 0.8);
+    const tasks = environment.tasks("train");
+    const believed = tasks.flatMap((task) => curriculum.expected?.(task) ?? []);
+    const rates = tasks.map(({ prompt }) => engine.probs(prompt)[1]!);
+    return { ...took, ...(believed.length > 0 && { rank: spearman(believed, rates) }) };
   };
 }
 

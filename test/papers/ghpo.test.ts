@@ -100,6 +100,11 @@ describe("environments that give hints", () => {
     const right = exact.value((state, action) => (action === lock.codes[0]![state] ? 1 : 0));
     expect(right / 8).toBeCloseTo(0.25, 12);
     expect((right / 8) ** 8).toBeCloseTo(1.526e-5, 8);
+    expect(lock.chance(() => [0.25, 0.25, 0.25, 0.25])).toBeCloseTo(1.526e-5, 8);
+    const two = prefixLock({ tasks: 2, length: 3, symbols: 4, rng: stream(1) });
+    const knowing = (state: number) => [0, 1, 2, 3].map((symbol) => (symbol === two.codes[Math.floor(state / 3)]![state % 3] ? 1 : 0));
+    expect(two.chance(knowing)).toBe(1);
+    expect(two.chance((state) => (state < 3 ? knowing(state) : [0.25, 0.25, 0.25, 0.25]))).toBeCloseTo((1 + 1 / 64) / 2, 12);
   });
 
   test("a lock: the walk starts behind the hint", () => {

@@ -102,6 +102,10 @@ test("the pool of logits: the chance of a right answer is the sigmoid, and the g
     const logit = vector.reduce((sum, x, k) => sum + x * weights[k]!, pool.base(task, 1));
     expect(engine.probs(task)[1]).toBeCloseTo(1 / (1 + Math.exp(-logit)), 12);
   }
+  expect(pool.chance(engine.probs)).toBeCloseTo(
+    engine.exact.value((_, action) => action),
+    12,
+  );
 });
 
 test("a step on the pool moves the weights by the mean of advantage * (answer - chance) * features", async () => {

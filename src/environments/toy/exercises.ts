@@ -79,7 +79,12 @@ export function prefixLock(o: {
   readonly length: number;
   readonly symbols: number;
   readonly rng: Rng;
-}): Exercise & { readonly codes: readonly Int32Array[]; readonly hint: NonNullable<Exercise["hint"]> } {
+}): Exercise & {
+  readonly codes: readonly Int32Array[];
+  readonly hint: NonNullable<Exercise["hint"]>;
+  /** The chance of the whole code without a hint, mean over tasks, where `probs(state)` are the probabilities of the symbols. */
+  readonly chance: (probs: (state: number) => ArrayLike<number>) => number;
+} {
   const { tasks, length, symbols, rng } = o;
   const plain = lock({ tasks, length, symbols });
   const codes = Array.from({ length: tasks }, () => Int32Array.from({ length }, () => below(rng, symbols)));
@@ -91,6 +96,8 @@ export function prefixLock(o: {
   return {
     ...exercise(process, (walk) => (right(walk) ? 1 : 0), all),
     codes,
+    chance: (probs) =>
+      codes.reduce((sum, code, task) => sum + code.reduce((p, symbol, t) => p * probs(task * length + t)[symbol]!, 1), 0) / tasks,
     hint(task, share) {
       const given = Math.min(length - 1, Math.round(share * length));
       return { ...task, id: `${task.id} hint ${given}`, prompt: Math.floor(task.prompt / length) * length + given };
@@ -115,6 +122,8 @@ export function logitPool(o: {
 }): Exercise & {
   readonly features: (state: number, action: number) => ArrayLike<number>;
   readonly base: (state: number, action: number) => number;
+  /** The chance of a right answer, mean over tasks, where `probs(task)` are the probabilities of the answers. */
+  readonly chance: (probs: (task: number) => ArrayLike<number>) => number;
 } {
   const { tasks, dimension, easiest, hardest, rng } = o;
   if (!(Number.isInteger(dimension) && dimension >= 1))
@@ -130,6 +139,7 @@ export function logitPool(o: {
     ...exercise({ ...bandit({ tasks, actions: 2 }), name: "logit pool" }, ({ actions }) => actions[0]!),
     features: (state, action) => (action === 1 ? vectors[state]! : wrong),
     base: (state, action) => (action === 1 ? -difficulties[state]! : 0),
+    chance: (probs) => vectors.reduce((sum, _, task) => sum + probs(task)[1]!, 0) / tasks,
   };
 }
 
