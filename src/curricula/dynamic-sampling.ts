@@ -20,6 +20,7 @@ export function dynamicSampling<T extends Task = TextTask>(inner: Curriculum<T>,
     rounds,
     pick: (count, moment) => inner.pick(count, moment),
     observe: (table) => inner.observe?.(table),
+    ...(inner.expected ? { expected: (task: T) => inner.expected!(task) } : {}),
     ...(inner.state ? { state: inner.state } : {}),
   };
 }

@@ -13,7 +13,7 @@ import { paper as generalPreferenceModel } from "./general-preference-model.ts";
 import { paper as par } from "./par.ts";
 import type { Paper } from "./paper.ts";
 
-/** Every paper whose claim can be run, in the order in which they are shown. */
+/** Every paper whose claim can be run. Commands and pages show them family by family, in this order. */
 export const papers: readonly Paper[] = [
   canon,
   d3s,

@@ -1,7 +1,12 @@
 import type { Interval } from "../statistics/index.ts";
 import type { Rng } from "../statistics/stream.ts";
 
-/** The families of the method cards. */
+/*
+ * Claims are written down before anything is run: each paper has a card with its method, claim, arms, thresholds and seeds. What differs from
+ * the card says so.
+ */
+
+/** What kind of method a paper brings. */
 export type Family =
   | "reward models"
   | "reward design"

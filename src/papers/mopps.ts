@@ -21,7 +21,14 @@ export interface MoppsOptions extends Partial<GrpoOptions>, PosteriorOptions {
  */
 export function mopps(options: MoppsOptions = {}): RolloutMethod {
   const { target = 0.5, keep = 1, prior, pool, accept, guess, entropy = 1e-3, ...rest } = options;
-  const beliefs = { target, keep, ...(prior && { prior }), ...(pool && { pool }), ...(accept && { accept }), ...(guess && { guess }) };
+  const beliefs = {
+    target,
+    keep,
+    ...(prior && { prior: { ...prior } }),
+    ...(pool && { pool }),
+    ...(accept && { accept }),
+    ...(guess && { guess }),
+  };
   const method = grpo({ as: "verl", high: 0.28, ...rest });
   return {
     ...method,
@@ -30,7 +37,7 @@ export function mopps(options: MoppsOptions = {}): RolloutMethod {
       entropy === 0
         ? method.objective
         : combine({ policy: method.objective, entropy: entropyBonus({ coefficient: entropy, aggregation: "token-mean", divisor: null }) }),
-    curriculum: { settings: { name: "by posterior", target, keep }, of: (environment) => byPosterior(environment, beliefs) },
+    curriculum: { settings: { name: "by posterior", ...beliefs }, of: (environment) => byPosterior(environment, beliefs) },
   };
 }
 

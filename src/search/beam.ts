@@ -24,7 +24,8 @@ export interface BeamOptions<S> {
   readonly against?: Pick<Stepwise<S>, "logProbs">;
 }
 
-interface Partial<S> {
+/** A sequence that has not ended. */
+interface Prefix<S> {
   readonly state: S;
   readonly actions: readonly number[];
   readonly score: number;
@@ -49,14 +50,14 @@ export async function beamSearch<S>(steps: Stepwise<S>, start: S, options: BeamO
     if (!(Number.isInteger(value) && value >= 1))
       throw new GuerdonError("usage", `beamSearch: ${name} must be a whole number of at least 1, not ${value}.`);
 
-  let open: Partial<S>[] = [{ state: start, actions: [], score: 0, logProb: 0 }];
+  let open: Prefix<S>[] = [{ state: start, actions: [], score: 0, logProb: 0 }];
   let finished: Found[] = [];
   for (let depth = 0; depth < maxActions && open.length > 0; depth++) {
     if (against === undefined && finished.length === width && finished.at(-1)!.score >= open[0]!.score) break;
     const states = open.map(({ state }) => state);
     const own = await steps.logProbs(states);
     const other = against === undefined ? null : await against.logProbs(states);
-    const candidates: { readonly from: Partial<S>; readonly action: number; readonly score: number; readonly logProb: number }[] = [];
+    const candidates: { readonly from: Prefix<S>; readonly action: number; readonly score: number; readonly logProb: number }[] = [];
     for (const [i, from] of open.entries())
       for (let action = 0; action < own[i]!.length; action++) {
         const logProb = own[i]![action]!;

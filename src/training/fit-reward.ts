@@ -68,7 +68,7 @@ export async function fitReward<X, E extends Engine<X> = Engine<X>>(
   options: FitOptions<X, E> & { readonly heldOut?: number | Examples<X>; readonly members?: number },
 ): Promise<RewardFit<X, E>> {
   const { form, examples, seed = 0, heldOut = 0.2, members = 1 } = options;
-  whole("members", members, 1);
+  whole("fitReward: members", members, 1);
   if (typeof heldOut === "number" && !(heldOut >= 0 && heldOut < 1))
     throw new GuerdonError("usage", `fitReward: heldOut is ${heldOut}; it must be a share of at least 0 and below 1, or examples.`);
   const [train, held] = typeof heldOut === "number" ? split(examples, heldOut, stream(seed, "held out")) : ([examples, heldOut] as const);
@@ -94,7 +94,7 @@ export async function crossValidate<X, E extends Engine<X> = Engine<X>>(
   options: FitOptions<X, E> & { readonly folds: number },
 ): Promise<FitMetrics[]> {
   const { form, examples, folds, seed = 0 } = options;
-  whole("folds", folds, 2);
+  whole("crossValidate: folds", folds, 2);
   const groups = shuffled(groupsOf(examples), stream(seed, "folds"));
   if (groups.length < folds)
     throw new GuerdonError("input", `crossValidate: ${folds} folds need at least as many tasks; the examples have ${groups.length}.`);
@@ -103,8 +103,11 @@ export async function crossValidate<X, E extends Engine<X> = Engine<X>>(
     const train = pick(examples, groups.filter((_, g) => g % folds !== fold).flat());
     const held = pick(examples, groups.filter((_, g) => g % folds === fold).flat());
     const member = await fitOne(train, fold, options);
-    found.push(await fitMetrics(form, [member], held));
-    member.engine.dispose?.();
+    try {
+      found.push(await fitMetrics(form, [member], held));
+    } finally {
+      member.engine.dispose?.();
+    }
   }
   return found;
 }
@@ -113,8 +116,8 @@ const defaults = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, c
 
 async function fitOne<X, E extends Engine<X>>(train: Examples<X>, member: number, options: FitOptions<X, E>): Promise<FittedMember<X, E>> {
   const { form, epochs = 20, batchSize = 64, learningRate = 3e-3, seed = 0, onProgress, signal } = options;
-  whole("epochs", epochs, 1);
-  whole("batchSize", batchSize, 1);
+  whole("fitReward: epochs", epochs, 1);
+  whole("fitReward: batchSize", batchSize, 1);
   const update: UpdateOptions = { ...defaults, ...options.optimizer, learningRate };
   const units = judgements(form, train).labels.length;
   if (units < 2)
@@ -202,5 +205,5 @@ function bootstrap<X>(examples: Examples<X>, rng: Rng): Examples<X> {
 
 function whole(name: string, value: number, least: number): void {
   if (!Number.isInteger(value) || value < least)
-    throw new GuerdonError("usage", `fitReward: ${name} is ${value}; it must be a whole number of at least ${least}.`);
+    throw new GuerdonError("usage", `${name} is ${value}; it must be a whole number of at least ${least}.`);
 }

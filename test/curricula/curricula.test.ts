@@ -119,6 +119,8 @@ test("the rounds are a cap, and groups beyond the need are thrown away too", asy
   expect([...new Set(surplus.rollouts.map(({ group }) => group))]).toEqual(["0:1", "0:2", "0:3"]);
   expect(() => dynamicSampling(uniform(environment), { rounds: 0 })).toThrow(/rounds must be/);
   expect(dynamicSampling(uniform(listed), { rounds: 2 }).state).toBeDefined();
+  const guessing = dynamicSampling({ ...uniform(listed), expected: () => 0.25 }, { rounds: 2 });
+  expect(guessing.expected?.(listed.tasks!("train")[0]!)).toBe(0.25);
 });
 
 test("what was asked again: first answers for the curriculum, replaced ones paid for, and the last ones may still be thrown away", async () => {

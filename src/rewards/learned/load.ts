@@ -81,6 +81,7 @@ export async function loadReward(folder: string, options: LoadRewardOptions = {}
     return found;
   };
   const open: Disposable[] = [];
+  const dispose = (): void => open.forEach((reader) => reader.dispose?.());
   /** One reward a member, from its reader and what is the same for all. */
   const made = async <X>(
     reader: (member: number) => Promise<Reader<X>>,
@@ -88,13 +89,16 @@ export async function loadReward(folder: string, options: LoadRewardOptions = {}
   ): Promise<LoadedReward> => {
     const members: Record<string, Reward> = {};
     for (const m of saved.members.keys()) {
-      const own = await reader(m);
+      const own = await reader(m).catch((cause: unknown) => {
+        dispose();
+        throw cause;
+      });
       open.push(own);
       members[`member-${m}`] = learnedReward({ ...shared, name, version, reading, reader: own, steps: options.steps });
     }
     const scales = Object.fromEntries(saved.members.map(({ centre, scale }, m) => [`member-${m}`, { mean: centre, deviation: scale }]));
     const one = saved.members.length === 1 ? members["member-0"]! : ensemble(members, { by, scales, name });
-    return { ...one, dispose: () => open.forEach((reader) => reader.dispose?.()) };
+    return { ...one, dispose };
   };
 
   if (model.family === "scorer") {
