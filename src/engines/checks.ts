@@ -53,5 +53,5 @@ export const nonFiniteGradient = (engine: string, where: string): GuerdonError =
 export const nothingToUpdate = (engine: string): GuerdonError =>
   new GuerdonError("usage", `${engine}: update() needs a gradient; call backward() first.`);
 
-export const pendingGradient = (engine: string): GuerdonError =>
-  new GuerdonError("usage", `${engine}: there is a gradient that no update has used; call update() or discard() before snapshot().`);
+export const pendingGradient = (engine: string, before = "snapshot()"): GuerdonError =>
+  new GuerdonError("usage", `${engine}: there is a gradient that no update has used; call update() or discard() before ${before}.`);

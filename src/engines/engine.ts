@@ -85,8 +85,11 @@ export interface Engine<X = TextSequence> extends Reader<X>, Stateful {
   sample(requests: readonly SampleRequest<X>[], options: SampleOptions): Promise<Rollout<X>[]>;
   /** Adds the gradient of sum(gradients * outputs) with respect to the parameters; returns the outputs of its own pass. */
   backward(rows: readonly X[], gradients: Outputs): Promise<Outputs>;
-  /** One optimizer step with the accumulated gradient, which is cleared. Refuses a non-finite gradient (nothing changes). */
-  update(options: UpdateOptions): Promise<{ readonly gradientNorm: number }>;
+  /**
+   * One optimizer step with the accumulated gradient, which is cleared. Refuses a non-finite gradient (nothing changes). The norm is that
+   * before clipping; null where a remote engine is not told it.
+   */
+  update(options: UpdateOptions): Promise<{ readonly gradientNorm: number | null }>;
   /** Clears the accumulated gradient without a step. */
   discard(): Promise<void>;
   /** A reader of the weights as they are now, which later updates do not change. */

@@ -23,8 +23,8 @@ export interface StepResult {
   readonly loss: number;
   /** Of the objectives. With several terms each name is prefixed with "<term>." and there is a "<term>.loss". */
   readonly metrics: Readonly<Record<string, number>>;
-  /** Before clipping. */
-  readonly gradientNorm: number;
+  /** Before clipping; null where the engine is not told it. */
+  readonly gradientNorm: number | null;
   /** Passes through the policy: 1 backward, or 1 forward and 1 backward. */
   readonly calls: 1 | 2;
   /**

@@ -3,7 +3,7 @@ import { uniform, type Curriculum } from "../curricula/index.ts";
 import type { Engine, Reader } from "../engines/engine.ts";
 import type { TextEnvironment } from "../environments/environment.ts";
 import { GuerdonError } from "../error.ts";
-import type { Policy, TextSequence } from "../policies/policy.ts";
+import type { TextSequence } from "../policies/policy.ts";
 import type { Tokenizer } from "../policies/tokenizer.ts";
 import { fromEnvironment, type Reward } from "../rewards/index.ts";
 import { stream } from "../statistics/stream.ts";
@@ -18,8 +18,10 @@ import { metricsOf, type TrainReport } from "./report.ts";
 import type { RunFolder } from "./run-folder.ts";
 import type { Budget } from "./schedule.ts";
 
-/** An engine with a text policy. `localEngine` of a transformer is one and brings its tokenizer along. */
-export type TextEngine = Engine<TextSequence> & { readonly policy?: Policy<TextSequence> & { readonly tokenizer?: Tokenizer } };
+/** An engine with a text policy. `localEngine` of a transformer and `tinkerEngine` are such, and bring their tokenizer along. */
+export type TextEngine = Engine<TextSequence> & {
+  readonly policy?: { readonly tokenizer?: Tokenizer; /** For run.json. */ readonly config: Json };
+};
 
 /**
  * The reference policy of methods that need one: the policy as it is when the method begins ("start"); the model under the adapter that is
@@ -273,6 +275,10 @@ function measure(
   });
 }
 
+/** Null for none, or when one of them is not known. */
+const largest = (values: readonly (number | null)[]): number | null =>
+  values.length === 0 || values.includes(null) ? null : Math.max(...(values as readonly number[]));
+
 const mean = (values: readonly number[]): number => values.reduce((sum, v) => sum + v, 0) / values.length;
 
 /** The numbers of one step in the form users read. */
@@ -293,7 +299,7 @@ function assemble(step: StepReport<Notes>, evaluation: Evaluation | null, watch:
     at: step.at,
     phase: step.phase,
     loss: updates.length === 0 ? null : mean(updates.map((u) => u.loss)),
-    gradientNorm: updates.length === 0 ? null : Math.max(...updates.map((u) => u.gradientNorm)),
+    gradientNorm: largest(updates.map((u) => u.gradientNorm)),
     learningRate: step.learningRate,
     rollouts,
     reward: rollouts?.reward ?? null,

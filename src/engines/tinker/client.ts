@@ -130,15 +130,16 @@ export function tinkerClient(options: TinkerClientOptions): TinkerClient {
     throw errorOf(call, outcome.failure);
   };
 
-  const ask: TinkerClient["ask"] = (call, body, signal) =>
-    post(work, call, checked(call, body), reader(answers[call] as z.ZodType<Answers[typeof call]>), passing, signal);
+  const answerOf: { readonly [C in keyof Answers]: z.ZodType<Answers[C]> } = answers;
+  const ask: TinkerClient["ask"] = (call, body, signal) => post(work, call, checked(call, body), reader(answerOf[call]), passing, signal);
 
-  const submit: TinkerClient["submit"] = async (call, body, signal) => {
-    type Answer = Answers[typeof call];
+  const submit = async <C extends ComputeCall>(call: C, body: Requests[C], signal?: AbortSignal): Promise<Submitted<Answers[C]>> => {
     const wanted = checked(call, body);
     const send = () => post(work, call, wanted, reader(answers.pending), passing, signal);
     let taken = await send();
-    const question = reader(z.union([tryAgain, failed, answers[call]]));
+    const question = reader<{ readonly wait: true } | { readonly error: string } | { readonly value: Answers[C] }>(
+      z.union([tryAgain.transform(() => ({ wait: true }) as const), failed, answerOf[call].transform((value) => ({ value }))]),
+    );
     return {
       modelId: taken.model_id ?? null,
       result: async (signal) => {
@@ -146,10 +147,8 @@ export function tinkerClient(options: TinkerClientOptions): TinkerClient {
           const began = performance.now();
           try {
             const answer = await post(waiting, "retrieve_future", { request_id: taken.request_id }, question, passingWhileWaiting, signal);
-            if (!("type" in answer && answer.type === "try_again")) {
-              if ("error" in answer) throw serverSaid(call, answer.error);
-              return answer as Answer;
-            }
+            if ("value" in answer) return answer.value;
+            if ("error" in answer) throw serverSaid(call, answer.error);
           } catch (cause) {
             const failure = failureOf(cause);
             // The result was dropped: the same request, with the same seq_id, finds it or makes it again.

@@ -1,0 +1,318 @@
+import { GuerdonError } from "../../error.ts";
+import type { TextSequence } from "../../policies/policy.ts";
+import type { Tokenizer } from "../../policies/tokenizer.ts";
+import type { Json, Snapshot } from "../../statistics/snapshot.ts";
+import { checkGradients, checkNames, checkUpdate, nonFiniteGradient, nothingToUpdate, pendingGradient } from "../checks.ts";
+import type { Engine, Outputs, Reader } from "../engine.ts";
+import { oneAtATime } from "../readers.ts";
+import { toRollouts } from "../rollouts.ts";
+import { countersOf, engineSnapshot } from "../snapshots.ts";
+import { tinkerClient } from "./client.ts";
+import type { TinkerClient, TinkerClientOptions } from "./client.ts";
+import { openModel, unload } from "./model.ts";
+import type { OpenOptions, ServiceLora, ServiceModel } from "./model.ts";
+import { emptyPass, pass } from "./passes.ts";
+import { drawAnswers } from "./sampling.ts";
+import type { Source } from "./sampling.ts";
+
+export interface TinkerOptions extends TinkerClientOptions {
+  /** The base model, as the service names it. */
+  readonly model: string;
+  readonly lora: ServiceLora;
+  /** That of the base model: `await readTokenizer("models/base")`, or `await hubTokenizer("Qwen/Qwen3-8B")`. */
+  readonly tokenizer: Tokenizer;
+}
+
+/** An engine whose parameters a training service holds. */
+export interface TinkerEngine extends Omit<Engine<TextSequence>, "dispose"> {
+  /** What runs keep of the policy, and the tokenizer that they use. */
+  readonly policy: { readonly tokenizer: Tokenizer; readonly config: Json };
+  /** The base model, read through an adapter that is never trained. */
+  base(): Promise<Reader<TextSequence>>;
+  /** Saves the weights for sampling under a name on the service, and gives their address. */
+  saveForSampling(name: string): Promise<string>;
+  /** Unloads the models on the service. What was saved there stays. */
+  dispose(): Promise<void>;
+}
+
+const outputs = ["logProbs"] as const;
+const who = "The engine of a training service";
+
+let engines = 0;
+
+/**
+ * An engine over a training service that speaks the Tinker protocol: the hosted one, SkyRL, OpenRL, `guerdon serve --engine`. The service
+ * holds the weights and the optimizer; loop, rewards and losses stay here.
+ *
+ * Any loss of log-probabilities is trained in two calls: `forward` tells the log-probabilities, the loss's gradient with respect to them is
+ * computed here, and a `forward_backward` with cross-entropy weighted by minus that gradient has exactly the parameter gradient of the loss.
+ * What needs more than log-probabilities of given tokens (entropy over the vocabulary, values, scores) is refused by name before any
+ * request.
+ *
+ * - Sampling is synchronous: answers are always drawn from the weights as they are (`save_weights_for_sampler` once after each update),
+ *   and no rollout is older than one weights version.
+ * - A snapshot is an address on the service (`save_weights`) and the counters; it restores into any engine that reaches the same service.
+ *   Services load a state only into a new model, so `restore` and `resetOptimizer` change models, and so does the next backward after a
+ *   `discard` of a gradient that the service has already: an optimizer step that does nothing would still move Adam's moments.
+ * - Gradients are sent only when all of them are finite.
+ *
+ * @throws GuerdonError "usage" and "io" as `tinkerClient`; from calls "io" with the service's own words, "non-finite" when a log-probability
+ *   or gradient is not finite (no update was made)
+ */
+export async function tinkerEngine(options: TinkerOptions): Promise<TinkerEngine> {
+  const { tokenizer, model: baseModel, lora } = options;
+  const client = tinkerClient(options);
+  const setting = { client, baseModel, lora };
+  const number = ++engines;
+  const inTurn = oneAtATime();
+  const family = `${baseModel} with LoRA of rank ${lora.rank}`;
+  const owner = { engine: "tinker", family, frozen: "" };
+
+  let model = await openModel(setting).catch((cause: unknown) => {
+    client.close();
+    throw cause;
+  });
+  let weightsVersion = 0;
+  let optimizerStep = 0;
+  let restores = 0;
+  let saves = 0;
+  let disposed = false;
+  /** Models that readers hold, unloaded with the engine at the latest. */
+  const lent = new Set<ServiceModel>();
+  /** What `update` will find: `sent` says whether the service has a part of it, `bad` where it is not finite. */
+  let gradient: { sent: boolean; bad: string | null } | null = null;
+  /** The service holds a gradient that no update may use. */
+  let unwanted = false;
+  /** Addresses of what is there now, until it changes: weights and optimizer; weights at least. */
+  let state: string | null = null;
+  let weights: string | null = null;
+  let source: Source | null = null;
+
+  const call = <R>(work: () => Promise<R>): Promise<R> =>
+    inTurn(async () => {
+      if (disposed) throw new GuerdonError("usage", `${engine.id} was disposed.`);
+      return work();
+    });
+  const saved = async (): Promise<string> => {
+    state ??= (await model.run("save_weights", { path: `state-${++saves}` })).path;
+    weights = state;
+    return state;
+  };
+  /** Goes on in a new model with this state. The old one is unloaded, and with it whatever gradient it has. */
+  const moveTo = async (path: string, optimizer: boolean): Promise<void> => {
+    const old = model;
+    model = await openModel({ ...setting, from: { path, optimizer } });
+    unwanted = false;
+    gradient = null;
+    source = null;
+    weights = path;
+    state = optimizer ? path : null;
+    await unload(old);
+  };
+  const drop = (): void => {
+    unwanted ||= gradient?.sent ?? false;
+    gradient = null;
+  };
+  const changed = (): void => {
+    state = weights = source = null;
+  };
+
+  const engine: TinkerEngine = {
+    outputs,
+    policy: { tokenizer, config: { engine: "tinker", model: baseModel, lora: { ...lora } } },
+    get id() {
+      return `tinker-${number}${restores > 0 ? `.${restores}` : ""}`;
+    },
+    get weightsVersion() {
+      return weightsVersion;
+    },
+
+    forward: (rows, names = outputs) =>
+      call(async () => {
+        refuseOutputs(names);
+        return read(model, rows);
+      }),
+
+    sample: (requests, o) =>
+      call(async () => {
+        refuseOutputs(o.record ?? []);
+        source ??= await samplingSession(client, model);
+        const sampled = await drawAnswers(source, tokenizer, requests, o);
+        return toRollouts(engine, requests, sampled, o, (row) => row.actions.length);
+      }),
+
+    backward: (rows, gradients) =>
+      call(async () => {
+        refuseOutputs(Object.keys(gradients));
+        checkGradients(rows, gradients, (row) => row.actions.length);
+        if (unwanted) await moveTo(await saved(), true);
+        const given = gradients["logProbs"]!;
+        const bad = given.findIndex((row) => !row.every(Number.isFinite));
+        gradient ??= { sent: false, bad: null };
+        if (bad >= 0) gradient.bad ??= `that of logProbs in row ${bad}`;
+        if (gradient.bad !== null) return read(model, rows);
+        const some = rows.some((row) => row.actions.length > 0);
+        // Before the first byte leaves: a call that fails half-way may have added some of its rows.
+        gradient.sent ||= some;
+        try {
+          return await pass(model, rows, {
+            call: "forward_backward",
+            loss: "cross_entropy",
+            columns: { weights: given.map((row) => row.map((g) => -g)) },
+          });
+        } catch (cause) {
+          drop();
+          throw cause;
+        }
+      }),
+
+    update: (o) =>
+      call(async () => {
+        if (gradient === null) throw nothingToUpdate(engine.id);
+        checkUpdate(o);
+        if (gradient.bad !== null) {
+          const where = gradient.bad;
+          drop();
+          throw nonFiniteGradient(engine.id, where);
+        }
+        try {
+          if (!gradient.sent) await emptyPass(model);
+          const { metrics } = await model.run("optim_step", {
+            adam_params: {
+              learning_rate: o.learningRate,
+              beta1: o.beta1,
+              beta2: o.beta2,
+              eps: o.epsilon,
+              weight_decay: o.weightDecay ?? 0,
+              grad_clip_norm: o.clipNorm ?? 0,
+            },
+          });
+          const nothing = !gradient.sent;
+          gradient = null;
+          changed();
+          optimizerStep++;
+          weightsVersion++;
+          return { gradientNorm: nothing ? 0 : gradientNormOf(metrics) };
+        } catch (cause) {
+          drop();
+          throw cause;
+        }
+      }),
+
+    discard: () => inTurn(async () => drop()),
+
+    freeze: () =>
+      call(async () => {
+        weights ??= await saved();
+        return lend({ ...setting, from: { path: weights, optimizer: false } });
+      }),
+
+    base: () => call(() => lend(setting)),
+
+    resetOptimizer: () =>
+      call(async () => {
+        if (gradient !== null) throw pendingGradient(engine.id, "resetOptimizer()");
+        if (optimizerStep === 0) return;
+        await moveTo(await saved(), false);
+        optimizerStep = 0;
+      }),
+
+    snapshot: () =>
+      call(async () => {
+        if (gradient !== null) throw pendingGradient(engine.id, "snapshot()");
+        const { json, ...rest } = engineSnapshot(owner, { weightsVersion, optimizerStep }, {});
+        return { ...rest, json: { ...(json as { readonly [key: string]: Json }), path: await saved() } };
+      }),
+
+    restore: (snapshot) =>
+      call(async () => {
+        const counters = countersOf(snapshot, owner);
+        await moveTo(pathOf(snapshot), true);
+        // A used engine that goes back may reach an old version number with other weights; the new id keeps the two apart.
+        if (weightsVersion > 0) restores++;
+        ({ weightsVersion, optimizerStep } = counters);
+      }),
+
+    saveForSampling: (name) =>
+      call(async () => {
+        const { path } = await model.run("save_weights_for_sampler", { path: name });
+        if (!path) throw new GuerdonError("io", `save_weights_for_sampler of ${client.address} gave no path.`);
+        return path;
+      }),
+
+    dispose: () =>
+      inTurn(async () => {
+        if (disposed) return;
+        disposed = true;
+        await Promise.all([model, ...lent].map(unload));
+        client.close();
+      }),
+  };
+  return engine;
+
+  /** A reader on a model of its own. */
+  async function lend(open: OpenOptions): Promise<Reader<TextSequence>> {
+    const own = await openModel(open);
+    lent.add(own);
+    return {
+      outputs,
+      async forward(rows, names = outputs) {
+        refuseOutputs(names);
+        if (!lent.has(own) || disposed) throw new GuerdonError("usage", "This reader was disposed.");
+        return read(own, rows);
+      },
+      dispose() {
+        if (!lent.delete(own)) return;
+        void inTurn(() => unload(own));
+      },
+    };
+  }
+}
+
+const read = (model: ServiceModel, rows: readonly TextSequence[]): Promise<Outputs> =>
+  pass(model, rows, {
+    call: "forward",
+    loss: "cross_entropy",
+    columns: { weights: rows.map((row) => new Float32Array(row.actions.length).fill(1)) },
+  });
+
+/** The weights as they are now, for as long as the session lives. */
+async function samplingSession(client: TinkerClient, model: ServiceModel): Promise<Source> {
+  const made = await model.run("save_weights_for_sampler", { sampling_session_seq_id: client.next("sampling") });
+  const { sampling_session_id: id, path } = made;
+  let last = 0;
+  if (id) return { client, fields: () => ({ sampling_session_id: id, seq_id: ++last }) };
+  if (path) return { client, fields: () => ({ model_path: path }) };
+  throw new GuerdonError("io", `save_weights_for_sampler of ${client.address} gave neither a sampling session nor a path.`);
+}
+
+/** @throws GuerdonError "unsupported" naming what no such service computes, with what to use instead */
+function refuseOutputs(names: readonly string[]): void {
+  const instead: Readonly<Record<string, string>> = {
+    entropy:
+      "the entropy over the vocabulary is known to no one but the model: leave out the entropy bonus, or use a KL penalty, which needs log-probabilities only",
+    value: "there is no value head: use group or leave-one-out baselines (grpo, rloo) instead of a critic",
+    score: "there is no score head: train reward models with localEngine",
+  };
+  for (const name of names) {
+    if (Object.hasOwn(instead, name))
+      throw new GuerdonError(
+        "unsupported",
+        `${who} gives log-probabilities only and has no output "${name}": ${instead[name]}. The local engine has all outputs.`,
+      );
+  }
+  checkNames(outputs, names, who);
+}
+
+function pathOf({ json }: Snapshot): string {
+  const { path } = json as { readonly path?: Json };
+  if (typeof path === "string") return path;
+  throw new GuerdonError("input", `This snapshot has no address of a saved state on a training service: ${JSON.stringify(json)}.`);
+}
+
+/** The norm before clipping, under the names that services give it: "grad_norm", "skyrl.ai/grad_norm", "unclipped_grad_l2:mean". */
+function gradientNormOf(metrics: Readonly<Record<string, number | null>> | null | undefined): number | null {
+  for (const [name, value] of Object.entries(metrics ?? {}))
+    if (value !== null && /(^|[/._])(grad(ient)?_norm|unclipped_grad_l2)(:|$)/.test(name)) return value;
+  return null;
+}

@@ -1,0 +1,114 @@
+import { GuerdonError } from "../../error.ts";
+import type { TextSequence } from "../../policies/policy.ts";
+import { endings, shownPrompt } from "../../policies/tokenizer.ts";
+import type { Tokenizer } from "../../policies/tokenizer.ts";
+import type { Sampled, SampleOptions, SampleRequest } from "../engine.ts";
+import type { TinkerClient } from "./client.ts";
+import { finiteLogProbs, tokensOf } from "./passes.ts";
+import type { Answers, Requests } from "./protocol.ts";
+
+/** Weights that a service can sample from. `fields` says so in a request, and numbers it where the service wants that. */
+export interface Source {
+  readonly client: TinkerClient;
+  readonly fields: () => Pick<Requests["asample"], "base_model" | "model_path" | "sampling_session_id" | "seq_id">;
+}
+
+/**
+ * Draws answers. Requests that continue the same tokens go out as one request for so many samples, whose seed comes from the first one's
+ * stream, so the prompt is read once; apart from that no request's answer depends on the others.
+ *
+ * Log-probabilities are the service's. With a temperature other than 1, top-k or top-p, services differ in whether they are of the changed
+ * distribution or of the model's own.
+ *
+ * @throws GuerdonError "io", "interrupted"; "non-finite" when a log-probability is not finite
+ */
+export async function drawAnswers(
+  source: Source,
+  tokenizer: Tokenizer,
+  requests: readonly SampleRequest<TextSequence>[],
+  options: SampleOptions,
+): Promise<Sampled<TextSequence>[]> {
+  const { maxActions, temperature = 1, topK = 0, topP = 1, stopTokens, signal } = options;
+  const ends = endings(tokenizer, stopTokens);
+  const starts = requests.map(({ from, task }) => from ?? shownPrompt(tokenizer, task));
+  const groups = Map.groupBy(starts.keys(), (i) => tokensOf(starts[i]!).join());
+  const results: Sampled<TextSequence>[] = [];
+  await Promise.all(
+    [...groups.values()].map(async (members) => {
+      const [first] = members as [number];
+      const shown = tokensOf(starts[first]!);
+      const { sequences } = await asample(source, shown, members.length, signal, {
+        max_tokens: maxActions,
+        temperature,
+        top_k: topK === 0 ? -1 : topK,
+        top_p: topP,
+        seed: Math.floor(requests[first]!.rng() * 2 ** 31),
+        stop: ends,
+      });
+      if (sequences.length !== members.length)
+        throw new GuerdonError("io", `asample answered with ${sequences.length} samples where ${members.length} were asked for.`);
+      members.forEach((i, k) => (results[i] = answerOf(starts[i]!, sequences[k]!, ends, tokenizer, i)));
+    }),
+  );
+  return results;
+}
+
+/** Log-probabilities of every action of the rows, read off the answers' prompts. */
+export async function readPrompts(source: Source, rows: readonly TextSequence[]): Promise<Float32Array[]> {
+  return Promise.all(
+    rows.map(async (row, i) => {
+      const shown = tokensOf(row);
+      const { prompt_logprobs: given } = await asample(source, shown, 1, undefined, { max_tokens: 1 }, true);
+      if (!given || given.length < row.actions.length)
+        throw new GuerdonError("io", `asample gave no log-probabilities of the prompt for row ${i}.`);
+      // Services with and without an entry for the first token agree on the last one.
+      return finiteLogProbs(
+        given.slice(given.length - row.actions.length),
+        (j) => `asample: the log-probability of action ${j} of row ${i}`,
+      );
+    }),
+  );
+}
+
+async function asample(
+  { client, fields }: Source,
+  tokens: number[],
+  num_samples: number,
+  signal: AbortSignal | undefined,
+  sampling_params: Requests["asample"]["sampling_params"],
+  prompt_logprobs = false,
+): Promise<Answers["asample"]> {
+  const taken = await client.submit(
+    "asample",
+    {
+      ...fields(),
+      num_samples,
+      prompt: { chunks: [{ type: "encoded_text", tokens }] },
+      sampling_params,
+      ...(prompt_logprobs && { prompt_logprobs }),
+    },
+    signal,
+  );
+  return taken.result(signal);
+}
+
+function answerOf(
+  { prompt, actions }: TextSequence,
+  { tokens, logprobs, stop_reason: stop }: Answers["asample"]["sequences"][number],
+  ends: readonly number[],
+  tokenizer: Tokenizer,
+  i: number,
+): Sampled<TextSequence> {
+  if (logprobs?.length !== tokens.length)
+    throw new GuerdonError(
+      "io",
+      `asample gave ${logprobs?.length ?? "no"} log-probabilities for the ${tokens.length} tokens of answer ${i}.`,
+    );
+  const ended = stop === "stop" && ends.includes(tokens.at(-1) ?? -1);
+  return {
+    row: { prompt, actions: Int32Array.of(...actions, ...tokens) },
+    logProbs: finiteLogProbs(logprobs, (j) => `asample: the log-probability of token ${j} of answer ${i}`),
+    completion: tokenizer.decode(ended ? tokens.slice(0, -1) : tokens),
+    stop,
+  };
+}
