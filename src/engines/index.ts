@@ -8,3 +8,7 @@ export type { LocalReader } from "./readers.ts";
 export type { LocalPlace } from "./programs.ts";
 export { softmaxEngine } from "./softmax.ts";
 export type { Acting, Exact, SoftmaxEngine, StepReward } from "./softmax.ts";
+export { tinkerEngine } from "./tinker/engine.ts";
+export type { TinkerEngine, TinkerOptions } from "./tinker/engine.ts";
+export type { TinkerClientOptions } from "./tinker/client.ts";
+export type { ServiceLora } from "./tinker/model.ts";
