@@ -69,8 +69,8 @@ const passingWhileWaiting = (status: number): boolean => status !== 408 && passi
 
 /** Servers hold a question for a result open, some for minutes; one that is open this long is given up and asked again. */
 const longestQuestionMs = 120_000;
-/** Between two questions for a result, where the server answers "ask again" at once. */
-const askAgainMs = { first: 4, most: 500 };
+/** The first pause between two questions for a result, where the server answers "ask again" at once; later ones double. */
+const firstPauseMs = 4;
 
 /**
  * A client of a Tinker-compatible training service (protocol.ts).
@@ -89,6 +89,7 @@ export function tinkerClient(options: TinkerClientOptions): TinkerClient {
   const { timeoutMs = 60_000, tries = 10, backoffMs = 250, heartbeatMs = 10_000, concurrency = 64, seed = 0 } = options;
   const base = baseAddress(options.baseUrl);
   if (!/\/api\/v1\/?$/.test(base.pathname)) base.pathname = `${base.pathname.replace(/\/$/, "")}/api/v1`;
+  const longestPauseMs = 2 * backoffMs;
   const key = keyOf(options.apiKey);
   const rng = stream(seed, "tinker pauses", shown(base));
   const line = (under: number, timeout: number, most: number) =>
@@ -137,18 +138,25 @@ export function tinkerClient(options: TinkerClientOptions): TinkerClient {
     const wanted = checked(call, body);
     const send = () => post(work, call, wanted, reader(answers.pending), passing, signal);
     let taken = await send();
-    const question = reader<{ readonly wait: true } | { readonly error: string } | { readonly value: Answers[C] }>(
-      z.union([tryAgain.transform(() => ({ wait: true }) as const), failed, answerOf[call].transform((value) => ({ value }))]),
-    );
+    const result = reader(answerOf[call]);
+    const question: Read<"wait" | { readonly failed: string } | { readonly value: Answers[C] }> = (body) => {
+      if (tryAgain.safeParse(body).success) return { value: "wait" };
+      const refused = failed.safeParse(body);
+      if (refused.success) return { value: { failed: refused.data.error } };
+      const outcome = result(body);
+      return "value" in outcome ? { value: outcome } : outcome;
+    };
     return {
       modelId: taken.model_id ?? null,
       result: async (signal) => {
-        for (let pauseMs = askAgainMs.first; ; pauseMs = Math.min(2 * pauseMs, askAgainMs.most)) {
+        for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
           const began = performance.now();
           try {
             const answer = await post(waiting, "retrieve_future", { request_id: taken.request_id }, question, passingWhileWaiting, signal);
-            if ("value" in answer) return answer.value;
-            if ("error" in answer) throw serverSaid(call, answer.error);
+            if (answer !== "wait") {
+              if ("failed" in answer) throw serverSaid(call, answer.failed);
+              return answer.value;
+            }
           } catch (cause) {
             const failure = failureOf(cause);
             // The result was dropped: the same request, with the same seq_id, finds it or makes it again.
@@ -156,7 +164,7 @@ export function tinkerClient(options: TinkerClientOptions): TinkerClient {
             else if (failure?.status !== 408 && failure?.kind !== "timeout") throw cause;
           }
           // A server that held the question open has made us wait already.
-          if (performance.now() - began > askAgainMs.most) pauseMs = askAgainMs.first;
+          if (performance.now() - began > longestPauseMs) pauseMs = firstPauseMs;
           if (!(await pause(backoff(1, pauseMs, rng), signal)))
             throw new GuerdonError("interrupted", `Waiting for ${call} was interrupted.`, { cause: signal?.reason });
         }
