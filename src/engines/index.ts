@@ -1,4 +1,4 @@
-export type { Engine, Outputs, Reader, Sampled, SampleOptions, SampleRequest, UpdateOptions } from "./engine.ts";
+export type { Engine, Outputs, Reader, Sampled, SampleOptions, SampleRequest, ServedLoss, UpdateOptions } from "./engine.ts";
 export { hostEngine } from "./host.ts";
 export type { HostEngine, HostEngineOptions } from "./host.ts";
 export { localEngine } from "./local.ts";

@@ -4,7 +4,7 @@ import type { Objective } from "../objectives/index.ts";
 import type { TextSequence } from "../policies/policy.ts";
 import { rowName } from "../credit/examples.ts";
 import { GuerdonError } from "../error.ts";
-import { gradientOf, outputsOf } from "../objectives/index.ts";
+import { gradientOf, outputsOf, servedLoss } from "../objectives/index.ts";
 
 /** Data and what to do with it. Several data sources are several terms; a row that terms share (the same object) is computed once. */
 export interface Term<X = TextSequence> {
@@ -51,6 +51,8 @@ export async function step<X>(engine: Engine<X>, terms: readonly Term<X>[], opti
   const { rows, lengths, places } = union(terms);
   const names = [...new Set(terms.flatMap((term) => outputsOf(term.objective)))];
   const calls = terms.every((term) => forwardIsKnown(engine, term)) ? 1 : 2;
+  const [only] = terms;
+  if (calls === 2 && terms.length === 1 && engine.backwardLoss && only!.objective.served) return served(engine, only!, options);
 
   const known = calls === 1 ? null : await engine.forward(rows, names);
   const inputs = terms.map((term, k) => (known ? rowsOf(known, places[k]!) : presumed(term)));
@@ -74,6 +76,21 @@ export async function step<X>(engine: Engine<X>, terms: readonly Term<X>[], opti
     const { gradientNorm } = await engine.update(options);
     const gap = gapOf(terms, outputs, places);
     return { ...summary(terms, final), gradientNorm, calls, ...(gap ? { gap } : {}) };
+  } catch (error) {
+    await engine.discard();
+    throw error;
+  }
+}
+
+/** The step with the loss in the service's hands: one call instead of two. Loss and metrics are evaluated on what its pass returned. */
+async function served<X>(engine: Engine<X>, term: Term<X>, options: UpdateOptions): Promise<StepResult> {
+  const { examples, objective, weight, coefficients } = term;
+  try {
+    const outputs = await engine.backwardLoss!(examples.rows, servedLoss(objective, objective.served!, examples, weight, coefficients));
+    const final = evaluate(term, 0, outputs);
+    const { gradientNorm } = await engine.update(options);
+    const gap = gapOf([term], outputs, [examples.rows.map((_, i) => i)]);
+    return { ...summary([term], [final]), gradientNorm, calls: 1, ...(gap ? { gap } : {}) };
   } catch (error) {
     await engine.discard();
     throw error;

@@ -3,7 +3,7 @@ import type { TextSequence } from "../../policies/policy.ts";
 import type { Tokenizer } from "../../policies/tokenizer.ts";
 import type { Json, Snapshot } from "../../statistics/snapshot.ts";
 import { checkGradients, checkNames, checkUpdate, nonFiniteGradient, nothingToUpdate, pendingGradient } from "../checks.ts";
-import type { Engine, Outputs, Reader } from "../engine.ts";
+import type { Engine, Outputs, Reader, ServedLoss } from "../engine.ts";
 import { oneAtATime } from "../readers.ts";
 import { toRollouts } from "../rollouts.ts";
 import { countersOf, engineSnapshot } from "../snapshots.ts";
@@ -12,6 +12,7 @@ import type { TinkerClient, TinkerClientOptions } from "./client.ts";
 import { openModel, unload } from "./model.ts";
 import type { OpenOptions, ServiceLora, ServiceModel } from "./model.ts";
 import { emptyPass, pass } from "./passes.ts";
+import type { PassOptions } from "./passes.ts";
 import { drawAnswers } from "./sampling.ts";
 import type { Source } from "./sampling.ts";
 
@@ -21,6 +22,11 @@ export interface TinkerOptions extends TinkerClientOptions {
   readonly lora: ServiceLora;
   /** That of the base model: `await readTokenizer("models/base")`, or `await hubTokenizer("Qwen/Qwen3-8B")`. */
   readonly tokenizer: Tokenizer;
+  /**
+   * Lets the service compute the loss where it is one of its own ("ppo": the clipped surrogate on tokens), in one call instead of two.
+   * Services differ in what they divide such a loss by, and some take no other thresholds than 0.8 and 1.2. Default false.
+   */
+  readonly serverLosses?: boolean;
 }
 
 /** An engine whose parameters a training service holds. */
@@ -145,26 +151,28 @@ export async function tinkerEngine(options: TinkerOptions): Promise<TinkerEngine
       call(async () => {
         refuseOutputs(Object.keys(gradients));
         checkGradients(rows, gradients, (row) => row.actions.length);
-        if (unwanted) await moveTo(await saved(), true);
         const given = gradients["logProbs"]!;
-        const bad = given.findIndex((row) => !row.every(Number.isFinite));
-        gradient ??= { sent: false, bad: null };
-        if (bad >= 0) gradient.bad ??= `that of logProbs in row ${bad}`;
-        if (gradient.bad !== null) return read(model, rows);
-        const some = rows.some((row) => row.actions.length > 0);
-        // Before the first byte leaves: a call that fails half-way may have added some of its rows.
-        gradient.sent ||= some;
-        try {
-          return await pass(model, rows, {
-            call: "forward_backward",
-            loss: "cross_entropy",
-            columns: { weights: given.map((row) => row.map((g) => -g)) },
-          });
-        } catch (cause) {
-          drop();
-          throw cause;
-        }
+        return add(rows, "logProbs", given, {
+          call: "forward_backward",
+          loss: "cross_entropy",
+          columns: { weights: given.map((row) => row.map((g) => -g)) },
+        });
       }),
+
+    ...(options.serverLosses === true && {
+      backwardLoss: (rows: readonly TextSequence[], { name, config, weights, advantages, logProbs }: ServedLoss) =>
+        call(async () => {
+          for (const [column, perRow] of Object.entries({ weights, advantages, logProbs }))
+            checkGradients(rows, { [column]: perRow }, (row) => row.actions.length);
+          const products = weights.map((row, i) => row.map((w, j) => w * advantages[i]![j]! * logProbs[i]![j]!));
+          return add(rows, `the loss ${name}`, products, {
+            call: "forward_backward",
+            loss: name,
+            columns: { weights, advantages, logprobs: logProbs },
+            config,
+          });
+        }),
+    }),
 
     update: (o) =>
       call(async () => {
@@ -249,6 +257,28 @@ export async function tinkerEngine(options: TinkerOptions): Promise<TinkerEngine
       }),
   };
   return engine;
+
+  /** A pass whose gradient the service adds to what it has, unless `numbers` has one that is not finite: then only `update` will know. */
+  async function add(
+    rows: readonly TextSequence[],
+    what: string,
+    numbers: readonly Float32Array[],
+    options: PassOptions,
+  ): Promise<Outputs> {
+    if (unwanted) await moveTo(await saved(), true);
+    const bad = numbers.findIndex((row) => !row.every(Number.isFinite));
+    gradient ??= { sent: false, bad: null };
+    if (bad >= 0) gradient.bad ??= `that of ${what} in row ${bad}`;
+    if (gradient.bad !== null) return read(model, rows);
+    // Before the first byte leaves: a call that fails half-way may have added some of its rows.
+    gradient.sent ||= rows.some((row) => row.actions.length > 0);
+    try {
+      return await pass(model, rows, options);
+    } catch (cause) {
+      drop();
+      throw cause;
+    }
+  }
 
   /** A reader on a model of its own. */
   async function lend(open: OpenOptions): Promise<Reader<TextSequence>> {
