@@ -7,13 +7,13 @@ import type { Engine, Outputs, Reader, ServedLoss } from "../engine.ts";
 import { oneAtATime } from "../readers.ts";
 import { toRollouts } from "../rollouts.ts";
 import { countersOf, engineSnapshot } from "../snapshots.ts";
-import { tinkerClient } from "./client.ts";
+import { isLost, tinkerClient } from "./client.ts";
 import type { TinkerClient, TinkerClientOptions } from "./client.ts";
 import { openModel, unload } from "./model.ts";
 import type { OpenOptions, ServiceLora, ServiceModel } from "./model.ts";
 import { emptyPass, pass } from "./passes.ts";
 import type { PassOptions } from "./passes.ts";
-import { drawAnswers } from "./sampling.ts";
+import { drawAnswers, seedsOf } from "./sampling.ts";
 import type { Source } from "./sampling.ts";
 
 export interface TinkerOptions extends TinkerClientOptions {
@@ -142,8 +142,15 @@ export async function tinkerEngine(options: TinkerOptions): Promise<TinkerEngine
     sample: (requests, o) =>
       call(async () => {
         refuseOutputs(o.record ?? []);
-        source ??= await samplingSession(client, model);
-        const sampled = await drawAnswers(source, tokenizer, requests, o);
+        const seeds = seedsOf(requests);
+        const held = source;
+        const draw = async () => drawAnswers((source ??= await samplingSession(client, model)), tokenizer, requests, seeds, o);
+        const sampled = await draw().catch((cause: unknown) => {
+          // Weights that a service holds for sampling may be in memory only, and gone when it was restarted.
+          if (held === null || !isLost(cause)) throw cause;
+          source = null;
+          return draw();
+        });
         return toRollouts(engine, requests, sampled, o, (row) => row.actions.length);
       }),
 

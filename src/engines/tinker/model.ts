@@ -65,12 +65,15 @@ export async function openModel({ client, baseModel, lora, from }: OpenOptions):
       const taken = await inTurn(async () => {
         // Without knowing whether a request arrived, nothing that follows it has a known meaning.
         if (broken !== null) throw broken;
-        const seq_id = ++last;
         try {
-          return await client.submit(call, { ...body, model_id: id, seq_id } as unknown as Requests[typeof call]);
+          const seq_id = last + 1;
+          const taken = await client.submit(call, { ...body, model_id: id, seq_id } as unknown as Requests[typeof call]);
+          last = seq_id;
+          return taken;
         } catch (cause) {
+          // A refused request has used no number: services wait for every number.
           const status = failureOf(cause)?.status ?? 0;
-          if (!(status >= 400 && status < 500)) broken = cause;
+          if (!(status >= 400 && status < 500) || status === 409) broken = cause;
           throw cause;
         }
       });

@@ -13,9 +13,13 @@ export interface Source {
   readonly fields: () => Pick<Requests["asample"], "base_model" | "model_path" | "sampling_session_id" | "seq_id">;
 }
 
+/** The seed of each request, from its stream. */
+export const seedsOf = (requests: readonly SampleRequest<TextSequence>[]): number[] =>
+  requests.map(({ rng }) => Math.floor(rng() * 2 ** 31));
+
 /**
- * Draws answers. Requests that continue the same tokens go out as one request for so many samples, whose seed comes from the first one's
- * stream, so the prompt is read once; apart from that no request's answer depends on the others.
+ * Draws answers. Requests that continue the same tokens go out as one request for so many samples, with the first one's seed, so that the
+ * prompt is read once; apart from that no answer depends on the other requests.
  *
  * Log-probabilities are the service's. With a temperature other than 1, top-k or top-p, services differ in whether they are of the changed
  * distribution or of the model's own.
@@ -26,6 +30,7 @@ export async function drawAnswers(
   source: Source,
   tokenizer: Tokenizer,
   requests: readonly SampleRequest<TextSequence>[],
+  seeds: readonly number[],
   options: SampleOptions,
 ): Promise<Sampled<TextSequence>[]> {
   const { maxActions, temperature = 1, topK = 0, topP = 1, stopTokens, signal } = options;
@@ -42,7 +47,7 @@ export async function drawAnswers(
         temperature,
         top_k: topK === 0 ? -1 : topK,
         top_p: topP,
-        seed: Math.floor(requests[first]!.rng() * 2 ** 31),
+        seed: seeds[first]!,
         stop: ends,
       });
       if (sequences.length !== members.length)
