@@ -220,9 +220,14 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
 
   program
     .command("serve")
-    .description("serve a reward over HTTP: for OpenRLHF, TRL, verl, curl")
-    .argument("<reward>", "./reward.ts, ./reward.ts#name, or the name of one of Guerdon's own")
-    .option("--port <n>", "port; 0 takes one that is free (default: 8400)", whole(0))
+    .description("serve a reward over HTTP: for OpenRLHF, TRL, verl, curl; or with --engine a model to train")
+    .argument("[reward]", "./reward.ts, ./reward.ts#name, or the name of one of Guerdon's own")
+    .option("--engine <folder>", "instead of a reward: serve the Tinker training protocol for the model in this folder")
+    .option("--data <folder>", "with --engine: where checkpoints are kept, found again after a restart (default: guerdon-engine)")
+    .option("--name <model>", "with --engine: what requests call the model (default: the folder's name)")
+    .option("--threads <n>", "with --engine: threads that compute (default: 1)", whole(1))
+    .option("--max-models <n>", "with --engine: adapters in memory at a time (default: 16)", whole(1))
+    .option("--port <n>", "port; 0 takes one that is free (default: 8400, with --engine 8500)", whole(0))
     .option("--host <address>", "address to listen at (default: 127.0.0.1); others need a token")
     .option("--token-env <name>", "environment variable with the token that requests must bear")
     .option("--anonymous", "without a token also at addresses that other machines reach")
@@ -242,9 +247,12 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
         "serve ./reward.ts --watch",
         "serve ./reward.ts#quality --host 0.0.0.0 --token-env REWARD_TOKEN",
         "serve ./reward.ts --port 5000 --unscorable 0",
+        "serve --engine ./model --data ./checkpoints",
       ),
     )
-    .action(action(async (s, file: string, options: ServeCommand) => (await import("./commands/serve.ts")).serve(s, file, options)));
+    .action(
+      action(async (s, file: string | undefined, options: ServeCommand) => (await import("./commands/serve.ts")).serve(s, file, options)),
+    );
 
   program
     .command("shim")
