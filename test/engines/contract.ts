@@ -209,9 +209,11 @@ export function engineContract<X>(
       using(async (subject) => {
         const saved = await subject.engine.snapshot();
         await expect(subject.engine.restore({ ...saved, json: { engine: "other" } })).rejects.toMatchObject({ code: "input" });
-        const missing = Object.keys(saved.tensors)[0]!;
-        const tensors = Object.fromEntries(Object.entries(saved.tensors).filter(([key]) => key !== missing));
-        await expect(subject.engine.restore({ ...saved, tensors })).rejects.toThrow(missing);
+        // A service keeps the tensors, and its snapshot has none.
+        for (const missing of Object.keys(saved.tensors).slice(0, 1)) {
+          const tensors = Object.fromEntries(Object.entries(saved.tensors).filter(([key]) => key !== missing));
+          await expect(subject.engine.restore({ ...saved, tensors })).rejects.toThrow(missing);
+        }
         const rows = subject.rows(2, 4);
         await subject.engine.backward(rows, ones(subject, rows));
         await expect(subject.engine.snapshot()).rejects.toMatchObject({ code: "usage" });
