@@ -1,11 +1,27 @@
 import { GuerdonError } from "../error.ts";
 import type { Outputs, UpdateOptions } from "./engine.ts";
 
-/** @throws GuerdonError "usage" when a name is not among the outputs that the reader has */
+/** What to use in place of an output that an engine does not have. */
+const instead: Readonly<Record<string, string>> = {
+  entropy:
+    "the entropy over the vocabulary is known to the model alone: leave out the entropy bonus, or use a KL penalty, which needs log-probabilities only",
+  value: "without a value head, use baselines of the group (grpo, rloo) in place of a critic",
+  score: "without a score head there is no reward model: train one with localEngine",
+};
+
+/**
+ * @throws GuerdonError "usage" when a name is none of an output; "unsupported" for an output that other readers have and this one has not,
+ *   with what to use instead
+ */
 export function checkNames(has: readonly string[], names: readonly string[], who: string): void {
-  for (const name of names)
-    if (!has.includes(name))
-      throw new GuerdonError("usage", `${who} has no output "${name}"; it has ${has.map((n) => `"${n}"`).join(", ")}.`);
+  for (const name of names) {
+    if (has.includes(name)) continue;
+    const known = Object.hasOwn(instead, name);
+    throw new GuerdonError(
+      known ? "unsupported" : "usage",
+      `${who} has no output "${name}"; it has ${has.map((n) => `"${n}"`).join(", ")}${known ? `. Instead: ${instead[name]}` : ""}.`,
+    );
+  }
 }
 
 /** @throws GuerdonError "usage" when there is no gradient, or the gradients do not have one array a row with one number an action */

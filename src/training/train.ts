@@ -1,8 +1,10 @@
 import { arraysDevice } from "../arrays/index.ts";
 import { uniform, type Curriculum } from "../curricula/index.ts";
+import { checkNames } from "../engines/checks.ts";
 import type { Engine, Reader } from "../engines/engine.ts";
 import type { TextEnvironment } from "../environments/environment.ts";
 import { GuerdonError } from "../error.ts";
+import { outputsOf } from "../objectives/index.ts";
 import type { TextSequence } from "../policies/policy.ts";
 import type { Tokenizer } from "../policies/tokenizer.ts";
 import { fromEnvironment, type Reward } from "../rewards/index.ts";
@@ -76,7 +78,8 @@ export interface TrainOptions {
  * asked for. Leaving the loop, or aborting the signal (error "interrupted"), writes a checkpoint if there is a directory, and the same
  * call goes on from there, bit by bit as if it had never stopped.
  *
- * @throws GuerdonError "usage" for options that do not fit together; "coverage" when too little could be scored; "non-finite" when a step
+ * @throws GuerdonError "usage" for options that do not fit together; "unsupported" for a method that needs more than the engine's outputs,
+ *   before anything is drawn; "coverage" when too little could be scored; "non-finite" when a step
  *   was refused; "input" when the directory holds another run; "io" when it cannot be written
  */
 export async function* train(options: TrainOptions): AsyncGenerator<TrainReport, void> {
@@ -146,6 +149,9 @@ function prepared(options: TrainOptions) {
     minimumCoverage = 0.5,
     earlierDemonstrations: earlier = 0,
   } = options;
+  // Before the first rollout is drawn.
+  const wanted = [...outputsOf(method.objective), ...(method.data === "rollouts" && method.creditNeeds.includes("value") ? ["value"] : [])];
+  checkNames(engine.outputs, wanted, `The engine that the method "${method.name}" is to train`);
   const tokenizer = options.tokenizer ?? engine.policy?.tokenizer;
   const reward =
     options.reward ?? (environment.check === undefined && method.data === "demonstrations" ? null : fromEnvironment(environment));

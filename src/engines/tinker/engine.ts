@@ -33,7 +33,11 @@ export interface TinkerOptions extends TinkerClientOptions {
 export interface TinkerEngine extends Omit<Engine<TextSequence>, "dispose"> {
   /** What runs keep of the policy, and the tokenizer that they use. */
   readonly policy: { readonly tokenizer: Tokenizer; readonly config: Json };
-  /** The base model, read through an adapter that is never trained. */
+  /**
+   * The base model, read through an adapter that is never trained and hence changes nothing. Against sampling requests for the
+   * log-probabilities of prompts, which services also answer: one request does for 128 rows, the arithmetic is the trainer's (a fresh
+   * adapter is at distance 0 from it to the bit), and a row may fill the whole context. It takes the place of one more adapter there.
+   */
   base(): Promise<Reader<TextSequence>>;
   /** Saves the weights for sampling under a name on the service, and gives their address. */
   saveForSampling(name: string): Promise<string>;
@@ -135,13 +139,13 @@ export async function tinkerEngine(options: TinkerOptions): Promise<TinkerEngine
 
     forward: (rows, names = outputs) =>
       call(async () => {
-        refuseOutputs(names);
+        checkNames(outputs, names, who);
         return read(model, rows);
       }),
 
     sample: (requests, o) =>
       call(async () => {
-        refuseOutputs(o.record ?? []);
+        checkNames(outputs, o.record ?? [], who);
         const seeds = seedsOf(requests);
         const held = source;
         const draw = async () => drawAnswers((source ??= await samplingSession(client, model)), tokenizer, requests, seeds, o);
@@ -156,7 +160,7 @@ export async function tinkerEngine(options: TinkerOptions): Promise<TinkerEngine
 
     backward: (rows, gradients) =>
       call(async () => {
-        refuseOutputs(Object.keys(gradients));
+        checkNames(outputs, Object.keys(gradients), who);
         checkGradients(rows, gradients, (row) => row.actions.length);
         const given = gradients["logProbs"]!;
         return add(rows, "logProbs", given, {
@@ -294,7 +298,7 @@ export async function tinkerEngine(options: TinkerOptions): Promise<TinkerEngine
     return {
       outputs,
       async forward(rows, names = outputs) {
-        refuseOutputs(names);
+        checkNames(outputs, names, who);
         if (!lent.has(own) || disposed) throw new GuerdonError("usage", "This reader was disposed.");
         return read(own, rows);
       },
@@ -321,24 +325,6 @@ async function samplingSession(client: TinkerClient, model: ServiceModel): Promi
   if (id) return { client, fields: () => ({ sampling_session_id: id, seq_id: ++last }) };
   if (path) return { client, fields: () => ({ model_path: path }) };
   throw new GuerdonError("io", `save_weights_for_sampler of ${client.address} gave neither a sampling session nor a path.`);
-}
-
-/** @throws GuerdonError "unsupported" naming what no such service computes, with what to use instead */
-function refuseOutputs(names: readonly string[]): void {
-  const instead: Readonly<Record<string, string>> = {
-    entropy:
-      "the entropy over the vocabulary is known to no one but the model: leave out the entropy bonus, or use a KL penalty, which needs log-probabilities only",
-    value: "there is no value head: use group or leave-one-out baselines (grpo, rloo) instead of a critic",
-    score: "there is no score head: train reward models with localEngine",
-  };
-  for (const name of names) {
-    if (Object.hasOwn(instead, name))
-      throw new GuerdonError(
-        "unsupported",
-        `${who} gives log-probabilities only and has no output "${name}": ${instead[name]}. The local engine has all outputs.`,
-      );
-  }
-  checkNames(outputs, names, who);
 }
 
 function pathOf({ json }: Snapshot): string {

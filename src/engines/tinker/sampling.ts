@@ -41,60 +41,30 @@ export async function drawAnswers(
   await Promise.all(
     [...groups.values()].map(async (members) => {
       const [first] = members as [number];
-      const shown = tokensOf(starts[first]!);
-      const { sequences } = await asample(source, shown, members.length, signal, {
-        max_tokens: maxActions,
-        temperature,
-        top_k: topK === 0 ? -1 : topK,
-        top_p: topP,
-        seed: seeds[first]!,
-        stop: ends,
-      });
+      const taken = await source.client.submit(
+        "asample",
+        {
+          ...source.fields(),
+          num_samples: members.length,
+          prompt: { chunks: [{ type: "encoded_text", tokens: tokensOf(starts[first]!) }] },
+          sampling_params: {
+            max_tokens: maxActions,
+            temperature,
+            top_k: topK === 0 ? -1 : topK,
+            top_p: topP,
+            seed: seeds[first]!,
+            stop: ends,
+          },
+        },
+        signal,
+      );
+      const { sequences } = await taken.result(signal);
       if (sequences.length !== members.length)
         throw new GuerdonError("io", `asample answered with ${sequences.length} samples where ${members.length} were asked for.`);
       members.forEach((i, k) => (results[i] = answerOf(starts[i]!, sequences[k]!, ends, tokenizer, i)));
     }),
   );
   return results;
-}
-
-/** Log-probabilities of every action of the rows, read off the answers' prompts. */
-export async function readPrompts(source: Source, rows: readonly TextSequence[]): Promise<Float32Array[]> {
-  return Promise.all(
-    rows.map(async (row, i) => {
-      const shown = tokensOf(row);
-      const { prompt_logprobs: given } = await asample(source, shown, 1, undefined, { max_tokens: 1 }, true);
-      if (!given || given.length < row.actions.length)
-        throw new GuerdonError("io", `asample gave no log-probabilities of the prompt for row ${i}.`);
-      // Services with and without an entry for the first token agree on the last one.
-      return finiteLogProbs(
-        given.slice(given.length - row.actions.length),
-        (j) => `asample: the log-probability of action ${j} of row ${i}`,
-      );
-    }),
-  );
-}
-
-async function asample(
-  { client, fields }: Source,
-  tokens: number[],
-  num_samples: number,
-  signal: AbortSignal | undefined,
-  sampling_params: Requests["asample"]["sampling_params"],
-  prompt_logprobs = false,
-): Promise<Answers["asample"]> {
-  const taken = await client.submit(
-    "asample",
-    {
-      ...fields(),
-      num_samples,
-      prompt: { chunks: [{ type: "encoded_text", tokens }] },
-      sampling_params,
-      ...(prompt_logprobs && { prompt_logprobs }),
-    },
-    signal,
-  );
-  return taken.result(signal);
 }
 
 function answerOf(
