@@ -30,6 +30,8 @@ export interface LocalEngine<X> extends Engine<X> {
   /** Shapes compiled so far by this engine's programs. */
   readonly compiledShapes: number;
   update(options: UpdateOptions): Promise<{ readonly gradientNorm: number }>;
+  /** What `snapshot` gives, also while a gradient waits: it is no part of the snapshot, and waits on. */
+  besideGradient(): Promise<Snapshot>;
   features: LocalReader<X>["features"];
   freeze(): Promise<LocalReader<X>>;
   /** There where the policy has an adapter. */
@@ -198,12 +200,11 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
 
     snapshot: () =>
       inTurn(async () => {
-        alive();
         if (gradient) throw pendingGradient(engine.id);
-        const tensors: Record<string, HostTensor> = {};
-        for (const [kind, part] of parts()) for (const [name, t] of Object.entries(await readAll(part))) tensors[`${kind}/${name}`] = t;
-        return engineSnapshot(await owner(), { weightsVersion, optimizerStep }, tensors);
+        return taken();
       }),
+
+    besideGradient: () => inTurn(taken),
 
     restore: (snapshot) =>
       inTurn(async () => {
@@ -236,6 +237,13 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
     },
   };
   return engine;
+
+  async function taken(): Promise<Snapshot> {
+    alive();
+    const tensors: Record<string, HostTensor> = {};
+    for (const [kind, part] of parts()) for (const [name, t] of Object.entries(await readAll(part))) tensors[`${kind}/${name}`] = t;
+    return engineSnapshot(await owner(), { weightsVersion, optimizerStep }, tensors);
+  }
 
   function parts(): (readonly [kind: string, tensors: Tensors])[] {
     return [

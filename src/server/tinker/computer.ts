@@ -170,7 +170,7 @@ export function computer(): Computer {
 
     async save({ model: name, folder, state, base: baseName }) {
       const held = model(name);
-      const snapshot = state ? await held.engine.snapshot() : null;
+      const snapshot = state ? await held.engine.besideGradient() : null;
       await writeState(folder, held.shape.policy, await adapterOf(held), snapshot, baseName);
       forget(read, folder);
       return null;
