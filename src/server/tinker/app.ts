@@ -53,7 +53,7 @@ export function application({ service, folder, key, maxBytes, waitMs, onEvent }:
       if (!isKey(given)) throw new Refused(401, "This server wants a key: X-API-Key: <key>.");
     } else if (!isLoopback(new URL(c.req.url).hostname.replace(/^\[|\]$/g, "")))
       // A page of another site can have a name that leads to this machine; without a key nothing else keeps it out.
-      throw new Refused(401, "Without a key this server answers to names of this machine only, such as localhost.");
+      throw new Refused(403, "Without a key this server answers to names of this machine only, such as localhost.");
     if (c.req.method !== "POST") return next();
     const type = c.req.header("content-type") ?? "";
     if (!/json/i.test(type) && !type.includes(protobuf))

@@ -37,6 +37,11 @@ interface Held {
   readonly engine: LocalEngine<TargetedRow>;
 }
 
+interface Trained extends Held {
+  /** A pass has added to a gradient that no step has used. */
+  hasGradient: boolean;
+}
+
 export type Computer = { readonly [K in JobName]: (job: Jobs[K]["job"]) => Promise<Jobs[K]["result"]> };
 
 /**
@@ -46,7 +51,7 @@ export type Computer = { readonly [K in JobName]: (job: Jobs[K]["job"]) => Promi
 export function computer(): Computer {
   let opened: { readonly config: TransformerConfig; readonly tokenizer: Tokenizer; readonly frozen: Record<string, Tensor> } | null = null;
   const shapes = new Map<string, Shape>();
-  const models = new Map<string, Held & { readonly adapter: Adapter }>();
+  const models = new Map<string, Trained>();
   const snapshots = new Map<string, Held>();
   const read = new Map<string, Held>();
   let plain: Held | null = null;
@@ -81,7 +86,7 @@ export function computer(): Computer {
   const adapterOf = async ({ engine, shape }: Held): Promise<Record<string, HostTensor>> =>
     readAll(Object.fromEntries(Object.entries(engine.parameters).filter(([name]) => shape.rows.trainable(name))));
 
-  function model(name: string): Held & { readonly adapter: Adapter } {
+  function model(name: string): Trained {
     const found = models.get(name);
     if (!found) throw new GuerdonError("internal", `The model ${name} is not loaded.`);
     return found;
@@ -135,7 +140,7 @@ export function computer(): Computer {
 
     async create({ model: name, adapter }) {
       forget(models, name);
-      models.set(name, { ...(await hold(shapeOf(adapter), adapter.seed)), adapter });
+      models.set(name, { ...(await hold(shapeOf(adapter), adapter.seed)), hasGradient: false });
       return null;
     },
 
@@ -149,12 +154,13 @@ export function computer(): Computer {
       const held = await hold(shapeOf(adapter), adapter.seed, parameters);
       if (optimizerState) await held.engine.restore(optimizerState);
       forget(models, name);
-      models.set(name, { ...held, adapter });
+      models.set(name, { ...held, hasGradient: false });
       return null;
     },
 
     async pass({ model: name, rows, loss: lossName, config, backward }) {
-      const { engine } = model(name);
+      const held = model(name);
+      const { engine } = held;
       const loss = lossOf(lossName, rows, config);
       if (!backward) {
         const { logProbs } = await engine.forward(rows);
@@ -162,18 +168,24 @@ export function computer(): Computer {
       }
       const known = loss.linear ? rows.map((row) => new Float32Array(row.targets.length)) : (await engine.forward(rows))["logProbs"]!;
       const at = loss.at(known);
+      held.hasGradient = true;
       const { logProbs } = await engine.backward(rows, at.gradients);
       return loss.linear ? { logProbs: logProbs!, loss: loss.at(logProbs!).loss } : { logProbs: known, loss: at.loss };
     },
 
-    update: ({ model: name, options }) => model(name).engine.update(options),
+    async update({ model: name, options }) {
+      const held = model(name);
+      const updated = await held.engine.update(options);
+      held.hasGradient = false;
+      return updated;
+    },
 
     async save({ model: name, folder, state, base: baseName }) {
       const held = model(name);
       const snapshot = state ? await held.engine.besideGradient() : null;
       await writeState(folder, held.shape.policy, await adapterOf(held), snapshot, baseName);
       forget(read, folder);
-      return null;
+      return { hasGradient: held.hasGradient };
     },
 
     async snapshot({ model: name, name: as }) {

@@ -6,6 +6,8 @@ import type { Source } from "./turns.ts";
 export interface Work {
   readonly future: string;
   readonly run: () => Promise<Outcome>;
+  /** What it holds while it waits. */
+  readonly bytes: number;
   /** It changes nothing of what was trained, so that it needs no number. */
   readonly isNeutral?: boolean;
 }
@@ -36,6 +38,8 @@ export interface Queue extends Source {
   readonly isNumbered: boolean;
   /** Requests that wait or run. */
   readonly size: number;
+  /** What they hold. */
+  readonly bytes: number;
   /** Empties it; returns the futures that will not come. */
   clear(): readonly string[];
 }
@@ -54,6 +58,7 @@ export function queue(first: number, limits: QueueLimits, settle: (future: strin
   let next = first;
   let running = false;
   let isNumbered = true;
+  let bytes = 0;
 
   return {
     get position() {
@@ -64,6 +69,9 @@ export function queue(first: number, limits: QueueLimits, settle: (future: strin
     },
     get size() {
       return numbered.size + unnumbered.length + (running ? 1 : 0);
+    },
+    get bytes() {
+      return bytes;
     },
     add({ seq, digest }, make) {
       if (seq !== null) {
@@ -76,6 +84,7 @@ export function queue(first: number, limits: QueueLimits, settle: (future: strin
       if (numbered.size + unnumbered.length >= limits.waiting)
         throw new Refused(429, `${limits.waiting} requests of this model wait already; send this one later.`);
       const work = make();
+      bytes += work.bytes;
       if (seq === null) {
         unnumbered.push(work);
         return work.future;
@@ -97,13 +106,15 @@ export function queue(first: number, limits: QueueLimits, settle: (future: strin
         if (!free) next++;
         else if (!work.isNeutral) isNumbered = false;
         running = false;
+        bytes -= work.bytes;
         settle(work.future, outcome);
       };
     },
     clear() {
-      const futures = [...numbered.values(), ...unnumbered.splice(0)].map(({ future }) => future);
+      const left = [...numbered.values(), ...unnumbered.splice(0)];
       numbered.clear();
-      return futures;
+      for (const work of left) bytes -= work.bytes;
+      return left.map(({ future }) => future);
     },
   };
 }

@@ -13,6 +13,7 @@ import type { BaseModel } from "./wire.ts";
  * From what was sent to what the service takes. Fields that the client's side of the protocol does not use are added here.
  */
 
+const highestRank = 1024;
 const seqId = z.int().min(1).nullish();
 
 /** What is asked for and not offered here must not be left out in silence. */
@@ -27,6 +28,9 @@ export const bodies = {
   create_session: requests.create_session.extend({ tags: z.array(z.string()).default([]), sdk_version: z.string().default("") }),
   create_model: requests.create_model.extend({
     model_seq_id: z.int().min(0).max(999_999_999),
+    lora_config: requests.create_model.shape.lora_config.refine((lora) => !lora || lora.rank <= highestRank, {
+      message: `rank must be at most ${highestRank}`,
+    }),
     optimizer_config: z.object({ type: z.literal("adamw", "must be adamw: no other optimizer is offered by this server") }).nullish(),
   }),
   optim_step: requests.optim_step.extend({ seq_id: seqId }),

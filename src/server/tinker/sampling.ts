@@ -7,6 +7,8 @@ import type { Drawn, SampleJob, Sampler, SampleSettings } from "./wire.ts";
 
 /** The most sequences that are drawn together: sets how long training may have to wait, not results. */
 const TOGETHER = 256;
+/** Requests of one step arrive one after the other: drawing waits until none has come for so long, but not longer than `most`, in milliseconds. */
+const collecting = { quiet: 3, most: 20 };
 
 export interface Sample {
   readonly future: string;
@@ -24,9 +26,24 @@ export interface Sampling extends Source {
 }
 
 /** Requests for samples, in the order of arrival; those from the same weights and with the same settings are drawn together. */
-export function sampling(compute: Compute, waitingLimit: number, settle: (future: string, outcome: Outcome) => void): Sampling {
+export function sampling(
+  compute: Compute,
+  waitingLimit: number,
+  settle: (future: string, outcome: Outcome) => void,
+  wake: () => void,
+): Sampling {
   const groups = new Map<string, Sample[]>();
   let waiting = 0;
+  let first = 0;
+  let last = 0;
+  let timer: NodeJS.Timeout | null = null;
+
+  function wakeLater(): void {
+    timer ??= setTimeout(() => {
+      timer = null;
+      wake();
+    }, collecting.quiet);
+  }
 
   async function draw(group: readonly Sample[]): Promise<void> {
     const { from, settings } = group[0]!;
@@ -48,14 +65,22 @@ export function sampling(compute: Compute, waitingLimit: number, settle: (future
       const group = groups.get(key);
       if (group) group.push(sample);
       else groups.set(key, [sample]);
+      last = performance.now();
+      if (waiting === 0) first = last;
       waiting += sequences;
+      wakeLater();
       return sample.future;
     },
     next() {
       // A group that is not emptied goes behind the others.
-      const [first] = groups;
-      if (!first) return null;
-      const [key, group] = first;
+      const [oldest] = groups;
+      if (!oldest) return null;
+      const now = performance.now();
+      if (waiting < TOGETHER && now - last < collecting.quiet && now - first < collecting.most) {
+        wakeLater();
+        return null;
+      }
+      const [key, group] = oldest;
       groups.delete(key);
       let count = 0;
       let sequences = 0;
@@ -64,6 +89,7 @@ export function sampling(compute: Compute, waitingLimit: number, settle: (future
       const taken = group.splice(0, count);
       if (group.length > 0) groups.set(key, group);
       waiting -= sequences;
+      first = now;
       return () => draw(taken);
     },
     clear() {

@@ -18,7 +18,7 @@ export interface ServeEngineOptions {
   readonly data?: string;
   /** Threads that compute; 1 unless said. More than one pays for models above about 100,000 weights. */
   readonly threads?: number;
-  /** The most bytes of a request; 32 MiB unless said. */
+  /** The most bytes of a request; 16 MiB unless said. */
   readonly maxBytes?: number;
   /** Models in memory at a time; 16 unless said. */
   readonly maxModels?: number;
@@ -68,7 +68,7 @@ export async function serveEngine(folder: string, options: ServeEngineOptions = 
   if (!existsSync(path)) throw new GuerdonError("input", `There is no folder ${folder} to read a model from.`);
   const name = options.name ?? basename(path);
   const port = whole("port", 8500, 0, 65_535);
-  const maxBytes = whole("maxBytes", 32 * 2 ** 20, 1024);
+  const maxBytes = whole("maxBytes", 16 * 2 ** 20, 1024);
   const running = await service({
     folder: path,
     name,
@@ -82,6 +82,7 @@ export async function serveEngine(folder: string, options: ServeEngineOptions = 
       sessions: 1000,
       models: whole("maxModels", 16, 1),
       waiting: whole("maxWaiting", 1000, 1),
+      bytes: 512 * 2 ** 20,
       sequences: whole("maxSequences", 20_000, 1),
       snapshots: 64,
     },

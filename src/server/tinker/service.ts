@@ -22,6 +22,8 @@ export interface ServiceLimits extends FutureLimits {
   readonly models: number;
   /** Requests of a model that wait. */
   readonly waiting: number;
+  /** What the waiting requests of all models may hold. */
+  readonly bytes: number;
   /** Sequences that wait to be drawn. */
   readonly sequences: number;
   /** Sampling sessions on weights that are in memory only. */
@@ -133,8 +135,8 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
   const creations = new Map<string, string>();
   const snapshots = new Set<string>();
   const settle = (future: string, outcome: Outcome): void => results.settle(future, outcome);
-  const samples = sampling(compute, limits.sequences, settle);
-  const taking = turns(() => [...[...models.values()].map((model) => model.queue), samples]);
+  const samples = sampling(compute, limits.sequences, settle, () => taking.wake());
+  const taking = turns(() => [...[...models.values()].map((model) => model.queue).filter((one) => one.size > 0), samples]);
   const all = sessions(store, limits.sessions, (record) =>
     "base" in record
       ? { from: { base: true }, path: null }
@@ -187,12 +189,20 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
       : "No state of it was saved.";
 
   /** Takes a request of a model: its turn comes after those before it. */
-  function take(model: Model, { seq, digest }: Omit<Request, "model">, run: () => Promise<Outcome>, isNeutral = false): string {
+  function take(
+    model: Model,
+    { seq, digest }: Omit<Request, "model">,
+    run: () => Promise<Outcome>,
+    { isNeutral = false, bytes = 0 }: { readonly isNeutral?: boolean; readonly bytes?: number } = {},
+  ): string {
     ready();
     if (model.isRestored && !isNeutral) {
       const { saved } = model;
       if (saved && saved.next === null)
-        throw new Refused(409, `The server was started anew, and this model's requests had no numbers. ${recourse(model)}`);
+        throw new Refused(
+          409,
+          `The server was started anew, and the requests that this model's last state followed cannot be told apart. ${recourse(model)}`,
+        );
       if (seq !== model.queue.position)
         throw new Refused(
           409,
@@ -200,8 +210,9 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
         );
     }
     const future = model.queue.add({ seq, digest }, () => ({
-      future: results.open(),
+      future: openFuture(bytes),
       isNeutral,
+      bytes,
       run: async () => {
         try {
           await wake(model);
@@ -217,6 +228,13 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
     }
     taking.wake();
     return future;
+  }
+
+  function openFuture(bytes: number): string {
+    const held = [...models.values()].reduce((sum, model) => sum + model.queue.bytes, 0);
+    if (held > 0 && held + bytes > limits.bytes)
+      throw new Refused(429, `The requests that wait hold ${Math.round(held / 2 ** 20)} MiB already; send this one later.`);
+    return results.open();
   }
 
   function ready(): void {
@@ -262,7 +280,7 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
         if (!before) await keep(model);
         return answer({ model_id: id, type, ...(origin && { path: origin.path }) });
       },
-      true,
+      { isNeutral: true },
     );
     creations.set(id, future);
     return { model: id, future };
@@ -301,7 +319,9 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
     model.isAwake = false;
   }
 
+  /** What is left to do of a session that is over. */
   function endModels(session: string, why: string): void {
+    void store.removeSession(session).catch((cause: unknown) => onEvent(`The session's file could not be removed: ${String(cause)}`));
     for (const model of models.values()) if (model.session === session && model.ended === null) end(model, why);
     for (const snapshot of snapshots) if (snapshot.startsWith(session)) dropSnapshot(snapshot);
   }
@@ -350,7 +370,8 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
     },
 
     pass({ model: id, rows, loss, config, backward, ...request }) {
-      return take(open(id), request, async () => {
+      const held = rows.reduce((sum, row) => sum + 20 * row.inputs.length, 0);
+      const run = async (): Promise<Outcome> => {
         const made = await compute.run("pass", { model: id, rows, loss, config, backward });
         const metrics = { "loss:sum": made.loss };
         return {
@@ -362,7 +383,8 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
           protobuf: () => passResult(made.logProbs, metrics),
           bytes: made.logProbs.reduce((sum, row) => sum + 100 + 4 * row.length, 0),
         };
-      });
+      };
+      return take(open(id), request, run, { bytes: held });
     },
 
     update({ model: id, options, ...request }) {
@@ -386,8 +408,9 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
       return take(model, request, async () => {
         if (!overwrite && (await store.has(address)))
           throw new Refused(400, `There is a checkpoint ${addressText(address)} already: choose another name, or say overwrite.`);
-        await compute.run("save", { model: id, folder: store.folder(address), state: true, base: folder });
-        const isPlaced = request.seq !== null && model.queue.isNumbered;
+        const { hasGradient } = await compute.run("save", { model: id, folder: store.folder(address), state: true, base: folder });
+        // Where a gradient waits, the requests that made it would be missing.
+        const isPlaced = request.seq !== null && model.queue.isNumbered && !hasGradient;
         model.saved = { name: checkpointName, next: isPlaced ? request.seq! + 1 : null };
         await keep(model);
         return done;
@@ -427,16 +450,18 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
 
     unload(id) {
       const model = open(id);
-      return take(
-        model,
-        { seq: null, digest: "" },
-        async () => {
-          end(model, "it was unloaded");
-          await keep(model);
-          return answer({ type: "unload_model", model_id: id });
-        },
-        true,
+      const unloading = async (): Promise<Outcome> => {
+        end(model, "it was unloaded");
+        await keep(model);
+        return answer({ type: "unload_model", model_id: id });
+      };
+      if (model.isAwake || model.queue.size > 0) return take(model, { seq: null, digest: "" }, unloading, { isNeutral: true });
+      const future = results.open();
+      void unloading().then(
+        (outcome) => settle(future, outcome),
+        (cause: unknown) => settle(future, failure(cause)),
       );
+      return future;
     },
 
     async createSampler(session, number, given) {
@@ -461,7 +486,6 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
         asked.set(key, { digest, future });
         for (const [oldest] of asked) if (asked.size > limits.keepCount) asked.delete(oldest);
       }
-      taking.wake();
       return future;
     },
 

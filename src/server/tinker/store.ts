@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { GuerdonError } from "../../error.ts";
@@ -65,7 +65,7 @@ const modelRecord = z.object({
   adapter: z.object({ rank: z.int(), seed: z.int(), targets: z.array(z.custom<Projection>((value) => typeof value === "string")) }),
   /** The checkpoint that it began as, or null for a fresh adapter. */
   origin: z.object({ path: z.string(), optimizer: z.boolean() }).nullable(),
-  /** The last training state saved, and the number of the request that follows it; null where requests had no numbers. */
+  /** The last training state saved, and the number of the request that follows it; null where requests had no numbers, or a gradient waited. */
   saved: z.object({ name: z.string().regex(namePattern), next: z.int().nullable() }).nullable(),
   /** It was unloaded, or its session went stale. */
   ended: z.string().nullable(),
@@ -81,6 +81,7 @@ export interface Store {
   readonly sessions: readonly SessionRecord[];
   readonly models: readonly ModelRecord[];
   putSession(record: Omit<SessionRecord, "format" | "version">): Promise<void>;
+  removeSession(id: string): Promise<void>;
   putModel(record: Omit<ModelRecord, "format" | "version">): Promise<void>;
   /** Folder of a checkpoint, there or not. */
   folder(address: Address): string;
@@ -131,6 +132,7 @@ export async function openStore(root: string): Promise<Store> {
       modelRecord,
     ),
     putSession: (record) => put(join(sessions, `${record.id}.json`), { format: "guerdon session", version, ...record }),
+    removeSession: (id) => rm(join(sessions, `${id}.json`), { force: true }),
     async putModel(record) {
       await mkdir(folderOf(record.id), { recursive: true });
       await put(join(folderOf(record.id), "model.json"), { format: "guerdon model", version, ...record });

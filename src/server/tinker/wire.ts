@@ -50,12 +50,6 @@ export interface BaseModel {
   readonly ends: readonly number[];
 }
 
-/** A model's state in its folder; see checkpoints.ts. */
-export interface SavedState {
-  readonly optimizerStep: number;
-  readonly weightsVersion: number;
-}
-
 /** Jobs and their results, by name. */
 export interface Jobs {
   open: { job: { readonly folder: string; readonly threads: number | null }; result: BaseModel };
@@ -77,7 +71,11 @@ export interface Jobs {
   };
   update: { job: { readonly model: string; readonly options: UpdateOptions }; result: { readonly gradientNorm: number | null } };
   /** Writes an adapter, and with `state` what training needs to go on, into a folder, in place of what is there. */
-  save: { job: { readonly model: string; readonly folder: string; readonly state: boolean; readonly base: string }; result: null };
+  save: {
+    job: { readonly model: string; readonly folder: string; readonly state: boolean; readonly base: string };
+    /** Whether a gradient waits, which no file has. */
+    result: { readonly hasGradient: boolean };
+  };
   /** Keeps a model's weights as they are now under a name. */
   snapshot: { job: { readonly model: string; readonly name: string }; result: null };
   sample: {
