@@ -86,6 +86,8 @@ export interface Proxy {
   readonly url: string;
   /** How often each fault was injected. */
   readonly injected: Readonly<Record<Fault, number>>;
+  /** Changes the answers that pass through, from now on. */
+  alter(change: ((call: string, body: string) => string) | null): void;
   close(): Promise<void>;
 }
 
@@ -100,6 +102,7 @@ export async function faultyProxy(target: string, { share, seed }: { readonly sh
   const { hostname, port } = new URL(target);
   const rng = stream(seed, "faults");
   let storm = 0;
+  let change: ((call: string, body: string) => string) | null = null;
   const fault = (): Fault | null => {
     if (storm > 0) {
       storm--;
@@ -141,6 +144,7 @@ export async function faultyProxy(target: string, { share, seed }: { readonly sh
         if (kind === "failing") return void response.writeHead(503).end("upstream connect error");
         const answers = [forward(), ...(kind === "doubled" ? [forward()] : [])];
         const answer = (await Promise.all(answers)).at(-1)!;
+        if (change) answer.body = Buffer.from(change(request.url ?? "", answer.body.toString()));
         if (kind === "unanswered") return void request.socket.destroy();
         if (kind === "late") await new Promise((resolve) => setTimeout(resolve, 40));
         response.writeHead(answer.status, { "content-type": answer.type, "content-length": answer.body.length });
@@ -154,6 +158,7 @@ export async function faultyProxy(target: string, { share, seed }: { readonly sh
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     injected,
+    alter: (to) => void (change = to),
     async close() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
