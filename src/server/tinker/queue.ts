@@ -8,8 +8,6 @@ export interface Work {
   readonly run: () => Promise<Outcome>;
   /** What it holds while it waits. */
   readonly bytes: number;
-  /** It changes nothing of what was trained, so that it needs no number. */
-  readonly isNeutral?: boolean;
 }
 
 export interface QueueLimits {
@@ -21,6 +19,8 @@ export interface QueueLimits {
 export interface Numbered {
   /** Null: runs as soon as it can. */
   readonly seq: number | null;
+  /** It changes nothing of what was trained, so that it needs no number. */
+  readonly isNeutral?: boolean;
   /** Two requests of one number are the same request where these are equal. */
   readonly digest: string;
 }
@@ -54,7 +54,7 @@ const REMEMBERED = 4096;
 export function queue(first: number, limits: QueueLimits, settle: (future: string, outcome: Outcome) => void): Queue {
   const known = new Map<number, { readonly digest: string; readonly future: string }>();
   const numbered = new Map<number, Work>();
-  const unnumbered: Work[] = [];
+  const unnumbered: { readonly work: Work; readonly isNeutral: boolean }[] = [];
   let next = first;
   let running = false;
   let isNumbered = true;
@@ -73,7 +73,7 @@ export function queue(first: number, limits: QueueLimits, settle: (future: strin
     get bytes() {
       return bytes;
     },
-    add({ seq, digest }, make) {
+    add({ seq, digest, isNeutral = false }, make) {
       if (seq !== null) {
         const before = known.get(seq);
         if (before?.digest === digest) return before.future;
@@ -81,12 +81,13 @@ export function queue(first: number, limits: QueueLimits, settle: (future: strin
         if (seq < next)
           throw new Refused(409, `Request ${seq} of this model has run, and its result is no longer kept; the next number is ${next}.`);
       }
-      if (numbered.size + unnumbered.length >= limits.waiting)
+      // The one that others wait for is always taken.
+      if (numbered.size + unnumbered.length >= limits.waiting && seq !== next && !isNeutral)
         throw new Refused(429, `${limits.waiting} requests of this model wait already; send this one later.`);
       const work = make();
       bytes += work.bytes;
       if (seq === null) {
-        unnumbered.push(work);
+        unnumbered.push({ work, isNeutral });
         return work.future;
       }
       numbered.set(seq, work);
@@ -97,21 +98,21 @@ export function queue(first: number, limits: QueueLimits, settle: (future: strin
     next() {
       if (running) return null;
       const free = unnumbered.shift();
-      const work = free ?? numbered.get(next);
+      const work = free?.work ?? numbered.get(next);
       if (!work) return null;
       if (!free) numbered.delete(next);
       running = true;
       return async () => {
         const outcome = await work.run();
         if (!free) next++;
-        else if (!work.isNeutral) isNumbered = false;
+        else if (!free.isNeutral) isNumbered = false;
         running = false;
         bytes -= work.bytes;
         settle(work.future, outcome);
       };
     },
     clear() {
-      const left = [...numbered.values(), ...unnumbered.splice(0)];
+      const left = [...numbered.values(), ...unnumbered.splice(0).map(({ work }) => work)];
       numbered.clear();
       for (const work of left) bytes -= work.bytes;
       return left.map(({ future }) => future);

@@ -209,9 +209,8 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
           `The server was started anew: this model is as it was before request ${model.queue.position}, and continues with that one. ${recourse(model)}`,
         );
     }
-    const future = model.queue.add({ seq, digest }, () => ({
+    const future = model.queue.add({ seq, digest, isNeutral }, () => ({
       future: openFuture(bytes),
-      isNeutral,
       bytes,
       run: async () => {
         try {

@@ -31,6 +31,8 @@ export interface Client extends EngineServer {
   post(call: string, body: unknown, headers?: Record<string, string>): Promise<Reply>;
   /** Sends a compute call and waits for its result. */
   run(call: string, body: unknown): Promise<Reply>;
+  /** The result of a call that was taken. */
+  result(taken: Reply): Promise<Reply>;
   session(): Promise<string>;
   /** Makes a model in a session of its own: its id. */
   adapter(lora?: object): Promise<string>;
@@ -69,9 +71,11 @@ export async function open(model: string, data: string, options: ServeEngineOpti
       }),
     async run(path, body) {
       const taken = await client.post(path, body);
-      if (taken.status !== 200) return taken;
+      return taken.status === 200 ? client.result(taken) : taken;
+    },
+    async result({ body: { request_id } }) {
       for (;;) {
-        const reply = await client.post("retrieve_future", { request_id: taken.body.request_id });
+        const reply = await client.post("retrieve_future", { request_id });
         if (reply.status !== 408) return reply;
       }
     },

@@ -1,0 +1,224 @@
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { serveEngine } from "../../../src/server/index.ts";
+import { backward, datum, folder, forward, logProbs, open, step, type Client } from "./client.ts";
+import { tinyModel } from "./model.ts";
+
+let tiny: Awaited<ReturnType<typeof tinyModel>>;
+beforeAll(async () => {
+  tiny = await tinyModel();
+});
+afterAll(() => tiny.remove());
+
+const rows = [datum([5, 6, 7, 8]), datum([9, 10, 11])];
+
+/** Runs some steps before and some after a restart of the server. */
+async function across(before: (server: Client) => Promise<void>, after: (server: Client) => Promise<void>): Promise<string> {
+  const data = folder();
+  try {
+    for (const part of [before, after]) {
+      const server = await open(tiny.folder, data.path, { port: 0 });
+      try {
+        await part(server);
+      } finally {
+        await server.close();
+      }
+    }
+    return data.path;
+  } finally {
+    data.remove();
+  }
+}
+
+const train = async (server: Client, model: string, from: number) => {
+  await server.run("forward_backward", backward(model, from, rows));
+  return server.run("optim_step", step(model, from + 1));
+};
+
+test("a model goes on from its last saved state, as if nothing had happened", async () => {
+  let model = "";
+  let session = "";
+  let lost: string | undefined;
+  let expected: number[] = [];
+  let path: string | undefined;
+  await across(
+    async (server) => {
+      model = await server.adapter();
+      session = model.slice(0, 36);
+      await train(server, model, 1);
+      path = (await server.run("save_weights", { model_id: model, seq_id: 3, path: "three" })).body.path;
+      await train(server, model, 4);
+      expected = logProbs(await server.run("forward", forward(model, 6, rows)));
+      lost = (await server.post("forward", forward(model, 8, rows))).body.request_id;
+    },
+    async (server) => {
+      expect((await server.post("session_heartbeat", { session_id: session })).status).toBe(200);
+      expect((await server.post("get_info", { model_id: model })).body).toMatchObject({ model_id: model, status: "saved", lora_rank: 4 });
+      // What went with the server is gone, and is to be sent again.
+      const gone = await server.post("retrieve_future", { request_id: lost });
+      expect([gone.status, gone.body.detail]).toEqual([410, expect.stringMatching(/send it again/)]);
+      // A step whose pass is lost would step with another gradient.
+      for (const seq of [5, 7, 9]) {
+        const reply = await server.post("optim_step", step(model, seq));
+        expect([reply.status, reply.body.detail]).toEqual([409, expect.stringMatching(/before request 4.*\/weights\/three/s)]);
+      }
+      expect((await server.post("forward", forward(model, null, rows))).status).toBe(409);
+      // The request that the state is of, and one before it.
+      const again = await server.run("save_weights", { model_id: model, seq_id: 3, path: "three" });
+      expect(again.body.path).toBe(path);
+      expect((await server.post("forward_backward", backward(model, 2, rows))).status).toBe(409);
+      await train(server, model, 4);
+      expect(logProbs(await server.run("forward", forward(model, 6, rows)))).toEqual(expected);
+      // And its state can begin another model.
+      const other = await server.adapter();
+      await server.run("load_weights", { model_id: other, seq_id: 1, path, optimizer: true });
+      await train(server, other, 2);
+      expect(logProbs(await server.run("forward", forward(other, 4, rows)))).toEqual(expected);
+    },
+  );
+});
+
+test("a model of which nothing was saved begins again as it began; an unloaded one stays unloaded", async () => {
+  let fresh = "";
+  let unloaded = "";
+  let loaded = "";
+  let first: number[] = [];
+  let early: number[] = [];
+  const models: object[] = [];
+  await across(
+    async (server) => {
+      const session_id = await server.session();
+      const body = { session_id, model_seq_id: 0, base_model: "tiny", lora_config: { rank: 4 } };
+      models.push(body);
+      fresh = (await server.run("create_model", body)).body.model_id!;
+      first = logProbs(await server.run("forward", forward(fresh, 1, rows)));
+      await train(server, fresh, 2);
+      unloaded = await server.adapter();
+      await train(server, unloaded, 1);
+      const { path } = (await server.run("save_weights", { model_id: unloaded, seq_id: 3, path: "x" })).body;
+      loaded = (await server.run("load_weights", { session_id, model_seq_id: 1, path, optimizer: true })).body.model_id!;
+      early = logProbs(await server.run("forward", forward(loaded, 1, rows)));
+      await train(server, loaded, 2);
+      await server.run("unload_model", { model_id: unloaded });
+    },
+    async (server) => {
+      // Asked for again, it is the same one.
+      expect((await server.run("create_model", models[0])).body.model_id).toBe(fresh);
+      expect(logProbs(await server.run("forward", forward(fresh, 1, rows)))).toEqual(first);
+      expect(logProbs(await server.run("forward", forward(loaded, 1, rows)))).toEqual(early);
+      expect((await server.post("forward", forward(unloaded, 4, rows))).status).toBe(404);
+    },
+  );
+});
+
+test("without numbers, or with a gradient that waited, a model cannot be continued, only its state loaded", async () => {
+  const ids: string[] = [];
+  await across(
+    async (server) => {
+      const [plain, waiting] = [await server.adapter(), await server.adapter()];
+      ids.push(plain, waiting);
+      await server.run("forward_backward", backward(plain, null, rows));
+      await server.run("optim_step", step(plain, null));
+      await server.run("save_weights", { model_id: plain, path: "x" });
+      await server.run("forward_backward", backward(waiting, 1, rows));
+      await server.run("save_weights", { model_id: waiting, seq_id: 2, path: "x" });
+    },
+    async (server) => {
+      for (const [id, seq] of [
+        [ids[0]!, null],
+        [ids[1]!, 3],
+      ] as const) {
+        const reply = await server.post("optim_step", step(id, seq));
+        expect([reply.status, reply.body.detail]).toEqual([409, expect.stringContaining(`tinker://${id}/weights/x`)]);
+        const next = await server.adapter();
+        expect((await server.run("load_weights", { model_id: next, seq_id: 1, path: `tinker://${id}/weights/x` })).status).toBe(200);
+      }
+    },
+  );
+});
+
+test("sampling sessions on the base and on checkpoints are found again, those on weights in memory are gone", async () => {
+  const ids: string[] = [];
+  const answers: unknown[] = [];
+  const ask = (sampling_session_id: string) => ({
+    sampling_session_id,
+    seq_id: 1,
+    prompt: { chunks: [{ tokens: [5] }] },
+    sampling_params: { max_tokens: 4, seed: 1, stop: [] },
+  });
+  await across(
+    async (server) => {
+      const model = await server.adapter();
+      const session_id = model.slice(0, 36);
+      await train(server, model, 1);
+      const { path } = (await server.run("save_weights_for_sampler", { model_id: model, seq_id: 3, path: "x" })).body;
+      for (const [i, from] of [{ base_model: "tiny" }, { model_path: path }].entries()) {
+        const made = await server.post("create_sampling_session", { session_id, sampling_session_seq_id: i, ...from });
+        ids.push((made.body as unknown as { sampling_session_id: string }).sampling_session_id);
+      }
+      const inMemory = await server.run("save_weights_for_sampler", { model_id: model, seq_id: 4, sampling_session_seq_id: 2 });
+      ids.push((inMemory.body as unknown as { sampling_session_id: string }).sampling_session_id);
+      for (const id of ids) answers.push((await server.run("asample", ask(id))).body);
+    },
+    async (server) => {
+      for (const i of [0, 1]) expect((await server.run("asample", ask(ids[i]!))).body).toEqual(answers[i]);
+      expect((await server.post("asample", ask(ids[2]!))).status).toBe(404);
+    },
+  );
+});
+
+describe("the data folder", () => {
+  test("has nothing half-written, and what is half-written is not taken for a checkpoint", async () => {
+    const data = folder();
+    const server = await open(tiny.folder, data.path);
+    const model = await server.adapter();
+    await server.run("save_weights", { model_id: model, seq_id: 1, path: "whole" });
+    const weights = join(data.path, "models", model.replaceAll(":", "."), "weights");
+    expect(readdirSync(weights)).toEqual(["whole"]);
+    expect(readdirSync(join(weights, "whole")).sort()).toEqual([
+      "adapter_config.json",
+      "adapter_model.safetensors",
+      "optimizer.safetensors",
+      "state.json",
+    ]);
+    mkdirSync(join(weights, "half.partial"));
+    expect((await server.get(`training_runs/${model}/checkpoints`)).body).toMatchObject({
+      checkpoints: [{ checkpoint_id: "weights/whole" }],
+    });
+    // A damaged file is the request's failure, and no more.
+    writeFileSync(join(weights, "whole", "adapter_model.safetensors"), "no tensors");
+    const other = await server.adapter();
+    const failed = await server.run("load_weights", { model_id: other, seq_id: 1, path: `tinker://${model}/weights/whole` });
+    expect([failed.status, failed.body.detail]).toEqual([400, expect.stringMatching(/adapter_model\.safetensors/)]);
+    expect((await server.get("healthz")).status).toBe(200);
+    await server.close();
+    data.remove();
+  });
+
+  test("of another version is refused, naming the file", async () => {
+    const data = folder();
+    mkdirSync(join(data.path, "models", "x"), { recursive: true });
+    writeFileSync(join(data.path, "models", "x", "model.json"), "{}");
+    await expect(serveEngine(tiny.folder, { port: 0, data: data.path })).rejects.toThrow(/model\.json was not written by this version/);
+    data.remove();
+  });
+
+  test("an ended session leaves no file", async () => {
+    const data = folder();
+    const server = await open(tiny.folder, data.path);
+    const session = await server.session();
+    const file = join(data.path, "sessions", `${session}.json`);
+    expect(existsSync(file)).toBe(true);
+    const finished = await fetch(`${server.url}/api/v1/sessions/${session}/finish`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: "{}",
+    });
+    expect(finished.status).toBe(204);
+    await expect.poll(() => existsSync(file)).toBe(false);
+    expect((await server.post("session_heartbeat", { session_id: session })).status).toBe(410);
+    await server.close();
+    data.remove();
+  });
+});
