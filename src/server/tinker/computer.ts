@@ -3,6 +3,7 @@ import type { Tensor } from "../../arrays/index.ts";
 import { localEngine } from "../../engines/local.ts";
 import type { LocalEngine } from "../../engines/local.ts";
 import { startDevice } from "../../engines/programs.ts";
+import type { LocalPlace } from "../../engines/programs.ts";
 import { GuerdonError } from "../../error.ts";
 import { readModel } from "../../policies/model-files.ts";
 import type { Policy } from "../../policies/policy.ts";
@@ -49,7 +50,12 @@ export type Computer = { readonly [K in JobName]: (job: Jobs[K]["job"]) => Promi
  * optimizer and accumulated gradient. Programs are compiled once a shape of adapter. Jobs must come one at a time.
  */
 export function computer(): Computer {
-  let opened: { readonly config: TransformerConfig; readonly tokenizer: Tokenizer; readonly frozen: Record<string, Tensor> } | null = null;
+  let opened: {
+    readonly config: TransformerConfig;
+    readonly tokenizer: Tokenizer;
+    readonly frozen: Record<string, Tensor>;
+    readonly place: LocalPlace;
+  } | null = null;
   const shapes = new Map<string, Shape>();
   const models = new Map<string, Trained>();
   const snapshots = new Map<string, Held>();
@@ -79,7 +85,8 @@ export function computer(): Computer {
 
   /** Weights on the device; `parameters` are the adapter's, and fresh where none are given. */
   async function hold(shape: Shape, seed: number, parameters?: Readonly<Record<string, HostTensor>>): Promise<Held> {
-    const engine = await localEngine({ policy: shape.rows, seed, frozen: base().frozen, ...(parameters && { parameters }) });
+    const { frozen, place } = base();
+    const engine = await localEngine({ ...place, policy: shape.rows, seed, frozen, ...(parameters && { parameters }) });
     return { shape, engine };
   }
 
@@ -121,14 +128,15 @@ export function computer(): Computer {
   return {
     async open({ folder, threads }): Promise<BaseModel> {
       const { policy, parameters } = await readModel(folder);
-      await startDevice(threads === null ? {} : { threads });
+      const place: LocalPlace = threads === null ? {} : { threads };
+      await startDevice(place);
       const { valueHead: _, scoreHead: __, ...config } = policy.architecture;
       const frozen = Object.fromEntries(
         Object.entries(parameters).flatMap(([name, tensor]) =>
           name === "value_head.weight" || name === "score.weight" ? [] : [[name, upload(tensor)]],
         ),
       );
-      opened = { config, tokenizer: policy.tokenizer, frozen };
+      opened = { config, tokenizer: policy.tokenizer, frozen, place };
       policy.dispose();
       return {
         vocabulary: config.vocabulary,

@@ -147,7 +147,14 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
   for (const record of store.models) {
     const { id, created, digest, adapter, origin, saved, ended } = record;
     models.set(id, {
-      ...{ id, session: id.slice(0, 36), created, digest, adapter, origin, saved, ended },
+      id,
+      session: id.slice(0, 36),
+      created,
+      digest,
+      adapter,
+      origin,
+      saved,
+      ended,
       queue: queue(saved?.next ?? 1, limits, settle),
       isAwake: false,
       isRestored: true,
@@ -259,7 +266,14 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
     if (before && before.digest !== digest) throw new Refused(409, `Model ${number} of this session is another one.`);
     if (before && creations.has(id)) return { model: id, future: creations.get(id)! };
     const model: Model = before ?? {
-      ...{ id, session, created: new Date().toISOString(), digest, adapter: adapter(), origin, saved: null, ended: null },
+      id,
+      session,
+      created: new Date().toISOString(),
+      digest,
+      adapter: adapter(),
+      origin,
+      saved: null,
+      ended: null,
       queue: queue(1, limits, settle),
       isAwake: false,
       isRestored: false,

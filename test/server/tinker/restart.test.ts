@@ -168,6 +168,21 @@ test("sampling sessions on the base and on checkpoints are found again, those on
   );
 });
 
+test("two threads compute what one does", async () => {
+  const seen: number[][] = [];
+  for (const threads of [1, 2]) {
+    const data = folder();
+    const server = await open(tiny.folder, data.path, { threads });
+    const model = await server.adapter();
+    const { body } = await train(server, model, 1);
+    expect(body.metrics!["grad_norm"]).toBeGreaterThan(0);
+    seen.push(logProbs(await server.run("forward", forward(model, 3, rows))));
+    await server.close();
+    data.remove();
+  }
+  expect(seen[1]).toEqual(seen[0]);
+});
+
 describe("the data folder", () => {
   test("has nothing half-written, and what is half-written is not taken for a checkpoint", async () => {
     const data = folder();
