@@ -99,7 +99,17 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .option("--directory <folder>", "folder of the run (default: runs/<job>-<seed>)")
     .option("--threads <n>", "processor threads; they change the speed and nothing else", whole(1))
     .option("--compare", "train other methods from the same warm-up under equal time, and print the table")
-    .option("--dry-run", "print the resolved settings and stop")
+    .option("--engine <where>", "local, or tinker: an adapter on a training service that speaks the Tinker protocol (default: local)")
+    .option("--base-url <address>", "with --engine tinker: the service, for instance http://localhost:8500")
+    .option("--model <name>", "with --engine tinker: the base model, as the service names it")
+    .option("--rank <n>", "with --engine tinker: rank of the adapter (default: the configuration's, or 32)", whole(1))
+    .option(
+      "--tokenizer <name>",
+      "with --engine tinker: a model's folder, or owner/name on the hub (default: the configuration's folder, or the model)",
+    )
+    .option("--key-env <name>", "with --engine tinker: environment variable with the service's key (default: TINKER_API_KEY)")
+    .option("--server-losses", "with --engine tinker: let the service compute the losses that it has, in one call instead of two")
+    .option("--dry-run", "print the resolved settings, with --engine tinker also what would be asked of the service, and stop")
     .option(...json)
     .addHelpText(
       "after",
@@ -108,6 +118,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
         "train sorting --seed 1 --directory runs/first",
         "train countdown --dry-run",
         "train train.config.ts --steps 50",
+        "train train.config.ts --engine tinker --base-url http://localhost:8500 --model small --dry-run",
       ),
     )
     .action(action(async (s, job: string, options: TrainCommand) => (await import("./commands/train.ts")).train(s, job, options)));
@@ -117,6 +128,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .description("go on with a run from its last checkpoint")
     .argument("<run>", "folder of the run")
     .option("--compare", "also train the other methods (said by itself once one of them has begun)")
+    .option("--base-url <address>", "of a run on a training service: where the service is now")
     .option("--threads <n>", "processor threads", whole(1))
     .option(...json)
     .addHelpText("after", examples("resume runs/countdown-0"))

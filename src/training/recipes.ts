@@ -10,6 +10,7 @@ import {
 import { GuerdonError } from "../error.ts";
 import type { LoraConfig, TransformerConfig } from "../policies/index.ts";
 import type { Reward } from "../rewards/index.ts";
+import type { Json } from "../statistics/snapshot.ts";
 import type { Rng } from "../statistics/stream.ts";
 import { drGrpo, grpo, onlineDpo, raft, supervised, type DemonstrationMethod, type Method } from "./methods.ts";
 import type { Rate } from "./schedule.ts";
@@ -55,7 +56,12 @@ export interface Job {
   /** What a player who knows the notation and nothing else would get on given tasks; null where no such line is known. */
   readonly chance: ((tasks: readonly TextTask[], rng: Rng) => number) | null;
   /** What this job is, for run.json and for starting it again: its name, the options it was made with, and the file that defines it (its absolute path). */
-  readonly options: JobOptions & { readonly job: string; readonly file?: string };
+  readonly options: JobOptions & {
+    readonly job: string;
+    readonly file?: string;
+    /** How to reach the training service that holds the model, where one does. No key is in it. */
+    readonly service?: { readonly [key: string]: Json };
+  };
 }
 
 /** Sizes that a reduced run (tests, CI) sets smaller. */
