@@ -19,6 +19,8 @@ import { lossOf } from "./losses.ts";
 import { targeted } from "./rows.ts";
 import type { TargetedRow } from "./rows.ts";
 import { readState, writeState } from "./states.ts";
+import { topReader } from "./top.ts";
+import type { Top, TopReader } from "./top.ts";
 import type { Adapter, BaseModel, Drawn, Jobs, JobName, SampleJob, Sampler, SampleSettings } from "./wire.ts";
 
 /** Scale of adapters: the protocol does not send it, and the services that speak it use this. */
@@ -30,6 +32,7 @@ const KEPT = 16;
 interface Shape {
   readonly policy: TransformerPolicy;
   readonly rows: Policy<TargetedRow>;
+  readonly top: TopReader;
 }
 
 /** Weights on the device. */
@@ -78,7 +81,7 @@ export function computer(): Computer {
       tokenizer: endless,
       ...(adapter && { lora: { rank: adapter.rank, alpha: ALPHA, targets: adapter.targets } }),
     });
-    const shape = { policy, rows: targeted(policy, (name) => adapter !== null && policy.trainable(name)) };
+    const shape = { policy, top: topReader(policy), rows: targeted(policy, (name) => adapter !== null && policy.trainable(name)) };
     shapes.set(key, shape);
     return shape;
   }
@@ -257,7 +260,12 @@ async function draw(
     scored.length === 0
       ? []
       : (await engine.forward(scored.map(({ prompt }) => ({ inputs: prompt.slice(0, -1), targets: prompt.slice(1) }))))["logProbs"]!;
+  const tops = new Map<SampleJob, Top>();
+  for (const request of requests)
+    if (request.promptTop > 0 && request.prompt.length > 1)
+      tops.set(request, await shape.top.at(engine.parameters, request.prompt, request.promptTop));
   return requests.map((request, r) => {
+    const top = tops.get(request);
     const own = sampled.filter((_, i) => wanted[i]!.request === r);
     const place = scored.indexOf(request);
     return {
@@ -265,6 +273,7 @@ async function draw(
         own.length === 0
           ? Array.from({ length: request.samples }, () => ({ tokens: none, logProbs: new Float32Array(0), stop: "length" as const }))
           : own.map(({ row, logProbs, stop }) => cut(tokenizer, settings.stopTexts, { tokens: row.actions, logProbs, stop })),
+      ...(top && { promptTop: top }),
       ...(request.promptLogProbs && { promptLogProbs: place >= 0 ? outputs[place]! : new Float32Array(0) }),
     };
   });

@@ -2,6 +2,7 @@ import { losses } from "../../engines/tinker/protocol.ts";
 import type { Loss } from "../../engines/tinker/protocol.ts";
 import { bytesOf, fields, message, numberOf, textOf } from "./protobuf.ts";
 import { Refused } from "./refused.ts";
+import type { Top } from "./top.ts";
 import type { Drawn } from "./wire.ts";
 
 /*
@@ -177,11 +178,19 @@ export function passResult(logProbs: readonly Float32Array[], metrics: Readonly<
 /** What a pass's outputs are called. */
 export const passType = "ArrayRecord";
 
+/** What stands where nothing is told. */
+const untold = { token: 0, logProb: -99_999 };
+
+export interface SampleResult extends Pick<Drawn, "sequences"> {
+  /** One a prompt token, NaN where it is not told. */
+  readonly promptLogProbs: Float32Array | null;
+  /** From the second prompt token on. */
+  readonly promptTop: Top | null;
+  readonly isTold: (place: number) => boolean;
+}
+
 /** The result of sampling. */
-export function sampleResult({
-  sequences,
-  promptLogProbs,
-}: Pick<Drawn, "sequences"> & { promptLogProbs: Float32Array | null }): Uint8Array {
+export function sampleResult({ sequences, promptLogProbs, promptTop, isTold }: SampleResult): Uint8Array {
   const result = message();
   for (const { tokens, logProbs, stop } of sequences)
     result.add(
@@ -192,5 +201,19 @@ export function sampleResult({
         .add(3, raw(logProbs)),
     );
   if (promptLogProbs) result.add(2, raw(promptLogProbs));
-  return result.finish();
+  if (!promptTop) return result.finish();
+  const { k } = promptTop;
+  const tokens = new Int32Array(promptTop.tokens.length + k).fill(untold.token);
+  const logProbs = new Float32Array(tokens.length).fill(untold.logProb);
+  for (let i = 1; i * k < tokens.length; i++) {
+    if (!isTold(i)) continue;
+    tokens.set(promptTop.tokens.subarray((i - 1) * k, i * k), i * k);
+    logProbs.set(promptTop.logProbs.subarray((i - 1) * k, i * k), i * k);
+  }
+  const top = message()
+    .add(1, raw(tokens))
+    .add(2, raw(logProbs))
+    .whole(3, k)
+    .whole(4, tokens.length / k);
+  return result.add(3, top).finish();
 }

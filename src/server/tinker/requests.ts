@@ -14,6 +14,7 @@ import type { BaseModel } from "./wire.ts";
  */
 
 const highestRank = 1024;
+const highestTop = 64;
 const seqId = z.int().min(1).nullish();
 
 /** What is asked for and not offered here must not be left out in silence. */
@@ -54,7 +55,7 @@ export const bodies = {
   asample: requests.asample.extend({
     num_samples: z.int().min(1).max(1024).default(1),
     prompt_logprobs_last_n: z.int().min(1).nullish(),
-    topk_prompt_logprobs: unasked("topk_prompt_logprobs"),
+    topk_prompt_logprobs: z.int().min(0).max(highestTop).nullish(),
     topk_sample_logprobs: unasked("topk_sample_logprobs"),
     target_prompt_logprobs: unasked("target_prompt_logprobs"),
     prompt_alt_tokens_k: unasked("prompt_alt_tokens_k"),
@@ -177,6 +178,7 @@ export function sampleRequest(body: z.output<(typeof bodies)["asample"]>, { voca
   if (prompt.length === 0) throw new Refused(422, "prompt has no tokens.");
   if (prompt.length > context) throw new Refused(422, `prompt has ${prompt.length} tokens, more than the model's context of ${context}.`);
   const { max_tokens: most, seed, stop: asked, temperature, top_k: topK, top_p: topP } = body.sampling_params;
+  const promptTop = Math.min(body.topk_prompt_logprobs ?? 0, vocabulary);
   const scores = body.prompt_logprobs ?? false;
   if (prompt.length === context && !scores)
     throw new Refused(422, `prompt has ${prompt.length} tokens and fills the model's context: there is no room for an answer.`);
@@ -202,7 +204,7 @@ export function sampleRequest(body: z.output<(typeof bodies)["asample"]>, { voca
       stopTokens: [...(isOff ? [] : ends), ...list.filter((stop) => typeof stop === "number")],
       stopTexts: list.filter((stop) => typeof stop === "string"),
     },
-    job: { prompt, samples: body.num_samples, seed: seed ?? Math.floor(Math.random() * 2 ** 32), promptLogProbs: scores },
+    job: { prompt, samples: body.num_samples, seed: seed ?? Math.floor(Math.random() * 2 ** 32), promptLogProbs: scores, promptTop },
     promptFrom: lastN === null ? 0 : prompt.length - lastN,
     digest: digestOf(body),
   };

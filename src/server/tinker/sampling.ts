@@ -107,10 +107,11 @@ export const failure = (cause: unknown): Outcome => ({
   user: cause instanceof Refused || (cause instanceof JobFailed && cause.user),
 });
 
-function outcomeOf({ promptFrom, job }: Sample, { sequences, promptLogProbs }: Drawn): Outcome {
+function outcomeOf({ promptFrom, job }: Sample, { sequences, promptLogProbs, promptTop }: Drawn): Outcome {
+  const isTold = (i: number): boolean => i > 0 && i >= promptFrom;
   // Nothing comes before the first token, and what was not asked for is not told.
   const told = promptLogProbs
-    ? Float32Array.from({ length: job.prompt.length }, (_, i) => (i === 0 || i < promptFrom ? NaN : promptLogProbs[i - 1]!))
+    ? Float32Array.from({ length: job.prompt.length }, (_, i) => (isTold(i) ? promptLogProbs[i - 1]! : NaN))
     : null;
   return {
     json: () => ({
@@ -120,9 +121,20 @@ function outcomeOf({ promptFrom, job }: Sample, { sequences, promptLogProbs }: D
         logprobs: Array.from(logProbs),
         stop_reason: stop,
       })),
+      ...(promptTop && {
+        topk_prompt_logprobs: Array.from(job.prompt, (_, i) => {
+          const from = (i - 1) * promptTop.k;
+          return isTold(i)
+            ? Array.from({ length: promptTop.k }, (__, j) => [promptTop.tokens[from + j], promptTop.logProbs[from + j]])
+            : null;
+        }),
+      }),
       ...(told && { prompt_logprobs: Array.from(told, (value) => (Number.isFinite(value) ? value : null)) }),
     }),
-    protobuf: () => sampleResult({ sequences, promptLogProbs: told }),
-    bytes: sequences.reduce((sum, { tokens }) => sum + 100 + 8 * tokens.length, 4 * (told?.length ?? 0)),
+    protobuf: () => sampleResult({ sequences, promptLogProbs: told, promptTop: promptTop ?? null, isTold }),
+    bytes: sequences.reduce(
+      (sum, { tokens }) => sum + 100 + 8 * tokens.length,
+      4 * (told?.length ?? 0) + 8 * (promptTop?.tokens.length ?? 0),
+    ),
   };
 }

@@ -2,6 +2,7 @@ import type { Loss } from "../../engines/tinker/protocol.ts";
 import type { UpdateOptions } from "../../engines/engine.ts";
 import type { Projection } from "../../policies/transformer-config.ts";
 import type { LossRow } from "./losses.ts";
+import type { Top } from "./top.ts";
 
 /*
  * What goes between the server and the thread that computes.
@@ -23,6 +24,8 @@ export interface SampleJob {
   readonly samples: number;
   readonly seed: number;
   readonly promptLogProbs: boolean;
+  /** Most likely tokens at each place of the prompt; 0 for none. */
+  readonly promptTop: number;
 }
 
 /** How to draw them; the sequences of several requests with the same settings are drawn together. */
@@ -39,6 +42,8 @@ export interface Drawn {
   readonly sequences: readonly { readonly tokens: Int32Array; readonly logProbs: Float32Array; readonly stop: "stop" | "length" }[];
   /** Of the prompt's tokens from the second on. */
   readonly promptLogProbs?: Float32Array;
+  /** There, too. */
+  readonly promptTop?: Top;
 }
 
 /** What the base model is. */

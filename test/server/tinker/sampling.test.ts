@@ -141,6 +141,26 @@ test("log-probabilities of the prompt are those of a forward pass, from any plac
   expect(read.body.sequences).toEqual([{ tokens: [], logprobs: [], stop_reason: "length" }]);
 });
 
+test("the most likely tokens at each place of the prompt", async () => {
+  const tokens = [5, 6, 7];
+  const [top, all] = [
+    (await server.run("asample", ask(tokens, { topk_prompt_logprobs: 3 }))).body,
+    (await server.run("asample", ask(tokens, { prompt_logprobs: true, topk_prompt_logprobs: 64 }))).body,
+  ].map((body) => body as unknown as { topk_prompt_logprobs: ([number, number][] | null)[]; prompt_logprobs?: (number | null)[] });
+  expect(top!.topk_prompt_logprobs).toHaveLength(3);
+  expect(top!.topk_prompt_logprobs[0]).toBeNull();
+  // Greedy sampling after each beginning takes the first of them.
+  for (const i of [1, 2]) {
+    const next = await server.run("asample", ask(tokens.slice(0, i), {}, { max_tokens: 1, temperature: 0 }));
+    const places = top!.topk_prompt_logprobs[i]!;
+    expect(places[0]![0]).toBe(next.body.sequences![0]!.tokens[0]);
+    expect(places.map(([, logProb]) => logProb)).toEqual(places.map(([, logProb]) => logProb).toSorted((a, b) => b - a));
+    expect(all!.topk_prompt_logprobs[i]!.slice(0, 3)).toEqual(places);
+    const own = all!.topk_prompt_logprobs[i]!.find(([id]) => id === tokens[i]);
+    if (own) expect(own[1]).toBeCloseTo(all!.prompt_logprobs![i]!, 5);
+  }
+});
+
 describe("weights to sample from", () => {
   const rows = [datum([5, 6, 7, 8])];
   const train = async (model: string, from: number) => {
