@@ -27,7 +27,7 @@ export interface ServiceModel {
    * service has taken the one before; results are waited for side by side.
    */
   run<C extends ModelCall>(call: C, body: Omit<Requests[C], "model_id" | "seq_id">): Promise<Answers[C]>;
-  unload(): Promise<void>;
+  unload(signal?: AbortSignal): Promise<void>;
 }
 
 export interface OpenOptions {
@@ -79,8 +79,8 @@ export async function openModel({ client, baseModel, lora, from }: OpenOptions):
       });
       return taken.result();
     },
-    async unload() {
-      await (await client.submit("unload_model", { model_id: id })).result();
+    async unload(signal) {
+      await (await client.submit("unload_model", { model_id: id }, signal)).result(signal);
     },
   };
   if (from === undefined) return model;
@@ -93,5 +93,8 @@ export async function openModel({ client, baseModel, lora, from }: OpenOptions):
   return model;
 }
 
-/** Unloads a model. One that cannot be costs the service memory until the session ends, and this run nothing: that is no reason to stop. */
-export const unload = (model: ServiceModel): Promise<void> => model.unload().catch(() => {});
+/**
+ * Unloads a model. One that cannot be, within some seconds, costs the service memory until the session ends, and this run nothing: that
+ * is no reason to stop, nor to wait for a service that is gone.
+ */
+export const unload = (model: ServiceModel): Promise<void> => model.unload(AbortSignal.timeout(10_000)).catch(() => {});
