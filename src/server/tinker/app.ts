@@ -129,7 +129,7 @@ export function application({ service, folder, key, maxBytes, waitMs, onEvent }:
     const given = await body(c, bodies.create_model);
     const { session_id, model_seq_id, base_model, lora_config: lora } = given;
     if (!lora) throw new Refused(400, "This server trains adapters: give a lora_config.");
-    const { model, future } = await service.createModel(
+    const { model, future } = service.createModel(
       session_id,
       model_seq_id,
       base_model,

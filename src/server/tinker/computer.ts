@@ -124,7 +124,7 @@ export function computer(): Computer {
     const { lora, parameters } = await readState(from.folder, base().config);
     const made = await hold(shapeOf(lora), 0, parameters);
     read.set(from.folder, made);
-    for (const [oldest] of read) if (read.size > KEPT) forget(read, oldest);
+    if (read.size > KEPT) forget(read, read.keys().next().value!);
     return made;
   }
 
