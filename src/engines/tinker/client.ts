@@ -154,7 +154,7 @@ export function tinkerClient(options: TinkerClientOptions): TinkerClient {
           try {
             const answer = await post(waiting, "retrieve_future", { request_id: taken.request_id }, question, passingWhileWaiting, signal);
             if (answer !== "wait") {
-              if ("failed" in answer) throw serverSaid(call, answer.failed);
+              if ("failed" in answer) throw refusedWith(call, answer.failed);
               return answer.value;
             }
           } catch (cause) {
@@ -177,7 +177,7 @@ export function tinkerClient(options: TinkerClientOptions): TinkerClient {
   let timer: ReturnType<typeof setInterval> | undefined;
   const open = async (): Promise<string> => {
     const opened = await ask("create_session", { tags: [], user_metadata: null, sdk_version: "guerdon", type: "create_session" });
-    if (opened.error_message) throw serverSaid("create_session", opened.error_message);
+    if (opened.error_message) throw refusedWith("create_session", opened.error_message);
     timer = setInterval(() => {
       // A sign that is lost is followed by the next one; that a session has ended shows in the call that needs it.
       void signs({
@@ -260,11 +260,10 @@ function errorOf(call: string, failure: Failure): GuerdonError {
       { cause: failure },
     );
   // All of the server's words, where the transport's message has the first of them.
-  return said === "" ? new GuerdonError("io", message, { cause: failure }) : serverSaid(call, said, failure);
+  if (said === "") return new GuerdonError("io", message, { cause: failure });
+  return new GuerdonError("io", `The training service refused ${call} (HTTP ${status}): ${said}`, { cause: failure });
 }
 
-/** An error with the service's own words. */
-function serverSaid(call: string, said: string, cause?: Failure): GuerdonError {
-  const status = cause?.status ? ` (HTTP ${cause.status})` : "";
-  return new GuerdonError("io", `The training service refused ${call}${status}: ${said}`, { cause });
-}
+/** A refusal that came as an answer counts as HTTP 400: some services send one, some the other. */
+const refusedWith = (call: string, said: string): GuerdonError =>
+  errorOf(call, { kind: "status", status: 400, said, message: said, field: null, tries: 1 });

@@ -13,6 +13,8 @@ import { openModel, unload } from "./model.ts";
 import type { OpenOptions, ServiceLora, ServiceModel } from "./model.ts";
 import { emptyPass, pass } from "./passes.ts";
 import type { PassOptions } from "./passes.ts";
+import { gradientNormOf, measuredReduction, rowMeanPass } from "./reduction.ts";
+import type { Reduction } from "./reduction.ts";
 import { drawAnswers, seedsOf } from "./sampling.ts";
 import type { Source } from "./sampling.ts";
 
@@ -24,9 +26,11 @@ export interface TinkerOptions extends TinkerClientOptions {
   readonly tokenizer: Tokenizer;
   /**
    * Lets the service compute the loss where it is one of its own ("ppo": the clipped surrogate on tokens), in one call instead of two.
-   * Services differ in what they divide such a loss by, and some take no other thresholds than 0.8 and 1.2. Default false.
+   * For services that sum losses; some take no other thresholds than 0.8 and 1.2. Default false.
    */
   readonly serverLosses?: boolean;
+  /** How the service reduces losses. Default: measured before the first gradient is sent. */
+  readonly reduction?: Reduction;
 }
 
 /** An engine whose parameters a training service holds. */
@@ -48,6 +52,13 @@ export interface TinkerEngine extends Omit<Engine<TextSequence>, "dispose"> {
 const outputs = ["logProbs"] as const;
 const who = "The engine of a training service";
 
+/** A row's gradient with respect to its log-probabilities, and these. */
+interface Held {
+  readonly row: TextSequence;
+  readonly gradient: Float32Array;
+  readonly logProbs: Float32Array;
+}
+
 let engines = 0;
 
 /**
@@ -65,6 +76,7 @@ let engines = 0;
  *   Services load a state only into a new model, so `restore` and `resetOptimizer` change models, and so does the next backward after a
  *   `discard` of a gradient that the service has already: an optimizer step that does nothing would still move Adam's moments.
  * - Gradients are sent only when all of them are finite.
+ * - Where a service averages rows (`Reduction`), gradients wait here until the update, which then knows what they will be divided by.
  *
  * @throws GuerdonError "usage" and "io" as `tinkerClient`; from calls "io" with the service's own words, "non-finite" when a log-probability
  *   or gradient is not finite (no update was made)
@@ -89,8 +101,11 @@ export async function tinkerEngine(options: TinkerOptions): Promise<TinkerEngine
   let disposed = false;
   /** Models that readers hold, unloaded with the engine at the latest. */
   const lent = new Set<ServiceModel>();
-  /** What `update` will find: `sent` says whether the service has a part of it, `bad` where it is not finite. */
-  let gradient: { sent: boolean; bad: string | null } | null = null;
+  /** What `update` will find: `sent` says whether the service has a part of it, `bad` where it is not finite, `held` what waits here. */
+  let gradient: { sent: boolean; bad: string | null; readonly held: Held[] } | null = null;
+  let reduction = options.reduction ?? null;
+  /** Log-probabilities under the weights as they are, of rows that went through the model. */
+  let seen = new WeakMap<TextSequence, Float32Array>();
   /** The service holds a gradient that no update may use. */
   let unwanted = false;
   /** Addresses of what is there now, until it changes: weights and optimizer; weights at least. */
@@ -115,6 +130,7 @@ export async function tinkerEngine(options: TinkerOptions): Promise<TinkerEngine
     unwanted = false;
     gradient = null;
     source = null;
+    seen = new WeakMap();
     weights = path;
     state = optimizer ? path : null;
     await unload(old);
@@ -125,6 +141,7 @@ export async function tinkerEngine(options: TinkerOptions): Promise<TinkerEngine
   };
   const changed = (): void => {
     state = weights = source = null;
+    seen = new WeakMap();
   };
 
   const engine: TinkerEngine = {
@@ -140,7 +157,7 @@ export async function tinkerEngine(options: TinkerOptions): Promise<TinkerEngine
     forward: (rows, names = outputs) =>
       call(async () => {
         checkNames(outputs, names, who);
-        return read(model, rows);
+        return remembered(rows, await read(model, rows));
       }),
 
     sample: (requests, o) =>
@@ -163,6 +180,7 @@ export async function tinkerEngine(options: TinkerOptions): Promise<TinkerEngine
         checkNames(outputs, Object.keys(gradients), who);
         checkGradients(rows, gradients, (row) => row.actions.length);
         const given = gradients["logProbs"]!;
+        if ((await reduced()) === "row-mean") return hold(rows, given);
         return add(rows, "logProbs", given, {
           call: "forward_backward",
           loss: "cross_entropy",
@@ -175,6 +193,11 @@ export async function tinkerEngine(options: TinkerOptions): Promise<TinkerEngine
         call(async () => {
           for (const [column, perRow] of Object.entries({ weights, advantages, logProbs }))
             checkGradients(rows, { [column]: perRow }, (row) => row.actions.length);
+          if ((await reduced()) !== "sum")
+            throw new GuerdonError(
+              "unsupported",
+              `The service at ${client.address} averages rows, so its own losses are others: leave serverLosses out.`,
+            );
           const products = weights.map((row, i) => row.map((w, j) => w * advantages[i]![j]! * logProbs[i]![j]!));
           return add(rows, `the loss ${name}`, products, {
             call: "forward_backward",
@@ -195,6 +218,19 @@ export async function tinkerEngine(options: TinkerOptions): Promise<TinkerEngine
           throw nonFiniteGradient(engine.id, where);
         }
         try {
+          if (gradient.held.length > 0) {
+            const { held } = gradient;
+            const rows = held.map(({ row }) => row);
+            gradient.sent = true;
+            await pass(
+              model,
+              rows,
+              rowMeanPass(
+                held.map(({ gradient: own }) => own),
+                held.map(({ logProbs }) => logProbs),
+              ),
+            );
+          }
           if (!gradient.sent) await emptyPass(model);
           const { metrics } = await model.run("optim_step", {
             adam_params: {
@@ -269,6 +305,27 @@ export async function tinkerEngine(options: TinkerOptions): Promise<TinkerEngine
   };
   return engine;
 
+  async function reduced(): Promise<Reduction> {
+    return (reduction ??= await measuredReduction(setting));
+  }
+
+  function remembered(rows: readonly TextSequence[], given: Outputs): Outputs {
+    rows.forEach((row, i) => seen.set(row, given["logProbs"]![i]!));
+    return given;
+  }
+
+  /** Keeps a gradient here until the update. */
+  async function hold(rows: readonly TextSequence[], given: readonly Float32Array[]): Promise<Outputs> {
+    const bad = given.findIndex((row) => !row.every(Number.isFinite));
+    const fresh = rows.filter((row) => !seen.has(row));
+    if (fresh.length > 0) remembered(fresh, await read(model, fresh));
+    gradient ??= { sent: false, bad: null, held: [] };
+    if (bad >= 0) gradient.bad ??= `that of logProbs in row ${bad}`;
+    const logProbs = rows.map((row) => seen.get(row)!);
+    rows.forEach((row, i) => row.actions.length > 0 && gradient!.held.push({ row, gradient: given[i]!, logProbs: logProbs[i]! }));
+    return { logProbs };
+  }
+
   /** A pass whose gradient the service adds to what it has, unless `numbers` has one that is not finite: then only `update` will know. */
   async function add(
     rows: readonly TextSequence[],
@@ -278,7 +335,7 @@ export async function tinkerEngine(options: TinkerOptions): Promise<TinkerEngine
   ): Promise<Outputs> {
     if (unwanted) await moveTo(await saved(), true);
     const bad = numbers.findIndex((row) => !row.every(Number.isFinite));
-    gradient ??= { sent: false, bad: null };
+    gradient ??= { sent: false, bad: null, held: [] };
     if (bad >= 0) gradient.bad ??= `that of ${what} in row ${bad}`;
     if (gradient.bad !== null) return read(model, rows);
     // Before the first byte leaves: a call that fails half-way may have added some of its rows.
@@ -331,11 +388,4 @@ function pathOf({ json }: Snapshot): string {
   const { path } = json as { readonly path?: Json };
   if (typeof path === "string") return path;
   throw new GuerdonError("input", `This snapshot has no address of a saved state on a training service: ${JSON.stringify(json)}.`);
-}
-
-/** The norm before clipping, under the names that services give it: "grad_norm", "skyrl.ai/grad_norm", "unclipped_grad_l2:mean". */
-function gradientNormOf(metrics: Readonly<Record<string, number | null>> | null | undefined): number | null {
-  for (const [name, value] of Object.entries(metrics ?? {}))
-    if (value !== null && /(^|[/._])(grad(ient)?_norm|unclipped_grad_l2)(:|$)/.test(name)) return value;
-  return null;
 }

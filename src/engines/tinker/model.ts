@@ -62,8 +62,12 @@ export async function openModel({ client, baseModel, lora, from }: OpenOptions):
   const model: ServiceModel = {
     id,
     async run(call, body) {
+      const refused = (cause: unknown): boolean => {
+        const status = failureOf(cause)?.status ?? 0;
+        return status >= 400 && status < 500 && status !== 404 && status !== 409;
+      };
       const taken = await inTurn(async () => {
-        // Without knowing whether a request arrived, nothing that follows it has a known meaning.
+        // Without knowing what became of a request, nothing that follows it has a known meaning.
         if (broken !== null) throw broken;
         try {
           const seq_id = last + 1;
@@ -72,12 +76,16 @@ export async function openModel({ client, baseModel, lora, from }: OpenOptions):
           return taken;
         } catch (cause) {
           // A refused request has used no number: services wait for every number.
-          const status = failureOf(cause)?.status ?? 0;
-          if (!(status >= 400 && status < 500) || status === 409) broken = cause;
+          if (!refused(cause)) broken = cause;
           throw cause;
         }
       });
-      return taken.result();
+      try {
+        return await taken.result();
+      } catch (cause) {
+        if (!refused(cause)) broken = cause;
+        throw cause;
+      }
     },
     async unload(signal) {
       await (await client.submit("unload_model", { model_id: id }, signal)).result(signal);

@@ -88,6 +88,8 @@ export interface Proxy {
   readonly injected: Readonly<Record<Fault, number>>;
   /** Changes the answers that pass through, from now on. */
   alter(change: ((call: string, body: string) => string) | null): void;
+  /** Changes the requests that pass through, from now on. */
+  alterRequests(change: ((call: string, body: string) => string) | null): void;
   close(): Promise<void>;
 }
 
@@ -103,6 +105,7 @@ export async function faultyProxy(target: string, { share, seed }: { readonly sh
   const rng = stream(seed, "faults");
   let storm = 0;
   let change: ((call: string, body: string) => string) | null = null;
+  let changeRequest: ((call: string, body: string) => string) | null = null;
   const fault = (): Fault | null => {
     if (storm > 0) {
       storm--;
@@ -117,10 +120,11 @@ export async function faultyProxy(target: string, { share, seed }: { readonly sh
     const parts: Buffer[] = [];
     request.on("data", (part: Buffer) => parts.push(part));
     request.on("end", () => {
-      const body = Buffer.concat(parts);
+      const given = Buffer.concat(parts);
+      const body = changeRequest ? Buffer.from(changeRequest(request.url ?? "", given.toString())) : given;
       const forward = (): Promise<{ status: number; type: string; body: Buffer }> =>
         new Promise((resolve, reject) => {
-          const headers = { ...request.headers, host: `${hostname}:${port}` };
+          const headers = { ...request.headers, host: `${hostname}:${port}`, "content-length": body.length };
           const outgoing = send({ hostname, port, path: request.url, method: request.method, headers }, (answer) => {
             const chunks: Buffer[] = [];
             answer.on("data", (part: Buffer) => chunks.push(part));
@@ -159,6 +163,7 @@ export async function faultyProxy(target: string, { share, seed }: { readonly sh
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     injected,
     alter: (to) => void (change = to),
+    alterRequests: (to) => void (changeRequest = to),
     async close() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { localEngine } from "../../../src/engines/index.ts";
 import type { LocalEngine } from "../../../src/engines/index.ts";
+import type { Requests } from "../../../src/engines/tinker/protocol.ts";
 import type { TextEnvironment } from "../../../src/environments/index.ts";
 import type { TextSequence } from "../../../src/policies/index.ts";
 import { stream } from "../../../src/statistics/stream.ts";
@@ -140,6 +141,47 @@ test("the service computes the loss itself, in one call, where that is allowed a
     await engine.dispose();
   }
   expect(distance(ends[1]!, ends[0]!)).toBeLessThan(1e-4);
+});
+
+test("a service that averages rows is recognised, and trained by the same gradient", async () => {
+  const proxy = await faultyProxy(served.url, { share: 0, seed: 1 });
+  const losses: string[] = [];
+  // As SkyRL's JAX backend: a row's loss over the sum of its weights, the gradient over the number of rows.
+  proxy.alterRequests((call, body) => {
+    if (!call.endsWith("forward_backward")) return body;
+    const request = JSON.parse(body) as Requests["forward_backward"];
+    const { data, loss_fn } = request.forward_backward_input;
+    losses.push(loss_fn);
+    for (const { loss_fn_inputs } of data) {
+      const { data: weights } = loss_fn_inputs.weights!;
+      const divisor = Math.max(
+        weights.reduce((a, b) => a + b, 0),
+        1e-9,
+      );
+      loss_fn_inputs.weights!.data = weights.map((w) => w / divisor / data.length);
+    }
+    return JSON.stringify(request);
+  });
+  const ends = [];
+  for (const baseUrl of [served.url, proxy.url]) {
+    const engine = await served.engine({ baseUrl });
+    await all({ ...dear, engine: engine as TextEngine });
+    ends.push(data(await served.adapter(engine)));
+    // Several calls before an update, and a discard, are held here.
+    const rows = [0, 1].map((i) => ({ prompt: Int32Array.of(1, 2), actions: Int32Array.of(3 + i, 4) }));
+    const gradients = { logProbs: rows.map(() => Float32Array.of(-0.2, 0.1)) };
+    await engine.backward(rows, gradients);
+    await engine.discard();
+    for (const row of rows) await engine.backward([row], { logProbs: [gradients.logProbs[0]!] });
+    const { gradientNorm } = await engine.update({ learningRate: 0, beta1: 0, beta2: 0, epsilon: 1 });
+    ends.push({ norm: Float32Array.of(gradientNorm!) });
+    await engine.dispose();
+  }
+  expect(new Set(losses.slice(0, 3))).toEqual(new Set(["cross_entropy"]));
+  expect(new Set(losses.slice(3))).toEqual(new Set(["importance_sampling"]));
+  expect(distance(ends[2]!, ends[0]!)).toBeLessThan(1e-4);
+  expect(distance(ends[3]!, ends[1]!)).toBeLessThan(1e-4);
+  await proxy.close();
 });
 
 describe("a step is refused", () => {
