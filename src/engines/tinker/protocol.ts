@@ -202,9 +202,6 @@ export const answers = {
 export const tryAgain = z.object({ type: z.literal("try_again"), request_id: z.string().nullish(), queue_state: z.string().nullish() });
 /** From retrieve_future with status 200: the request failed, by the caller's fault ("user") or the server's. */
 export const failed = z.object({ error: z.string(), category: z.string().nullish() });
-/** The body of any status of 400 and above. */
-export const refusal = z.object({ detail: z.unknown() });
-
 export type Requests = { readonly [Call in keyof typeof requests]: z.input<(typeof requests)[Call]> };
 export type Answers = { readonly [Call in keyof typeof answers]: z.output<(typeof answers)[Call]> };
 /** Calls whose result is fetched by `retrieve_future`. */
