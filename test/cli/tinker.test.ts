@@ -32,13 +32,13 @@ export default defineJob({
   },
   // Slow enough that a step can be broken into.
   reward: reward("even", async ({ text }) => {
-    await setTimeout(120);
+    await setTimeout(40);
     return text.length % 2 === 0;
   }),
   model: { folder: ${JSON.stringify(served.folder)}, lora: { rank: 4, alpha: 32, targets: ["q_proj"] } },
   method: grpo({ as: "paper", groupSize: 4, learningRate: 1e-2 }),
   tasksPerStep: 4,
-  steps: 6,
+  steps: 4,
   evaluation: { tasks: 8, samples: 2, every: 2 },
 });
 `,
@@ -77,20 +77,20 @@ describe("train --engine tinker", () => {
     expect(by).toBe("tokenizer");
     // 4 tasks x 4 answers of up to 6 tokens; the reference's pass and the update's.
     expect(plan).toMatchObject({
-      steps: 6,
+      steps: 4,
       tokens: { read: 4 * tokens, drawn: 96, passes: 2 * 16 * (tokens + 6) },
-      evaluations: { count: 4, requests: 16, drawn: 8 * 3 * 6 },
-      total: { requests: 6 * 8 + 4 * 16, passes: 6 * 2 * 16 * (tokens + 6) },
+      evaluations: { count: 3, requests: 16, drawn: 8 * 3 * 6 },
+      total: { requests: 4 * 8 + 3 * 16, passes: 4 * 2 * 16 * (tokens + 6) },
     });
   });
 
   test("trains, keeps no secret, and goes on over a restart of the service as if there had been none", async () => {
     const whole = await guerdon([...line(), "--directory", "whole", "--json"], root);
     expect(whole.status, whole.said).toBe(0);
-    expect(JSON.parse(whole.out)).toMatchObject({ result: { job: "even", training: { id: "grpo", steps: 6 } } });
+    expect(JSON.parse(whole.out)).toMatchObject({ result: { job: "even", training: { id: "grpo", steps: 4 } } });
     expect(whole.said).toContain("tiny, an adapter of rank 4 on the service at http");
     const losses = metrics("whole").filter(isStep);
-    expect(losses.length).toBe(6);
+    expect(losses.length).toBe(4);
     expect(losses.some((row) => (row.values["gradientNorm"] ?? 0) > 0)).toBe(true);
     expect(written(join(root, "whole"))).not.toContain("nobody-may-see");
     expect(whole.out + whole.said).not.toContain("nobody-may-see");

@@ -1,13 +1,13 @@
 import { afterAll, describe, expect, test } from "vitest";
-import { concat } from "../../../src/arrays/index.ts";
-import type { TinkerEngine } from "../../../src/engines/index.ts";
+import { localEngine } from "../../../src/engines/index.ts";
+import type { Engine } from "../../../src/engines/index.ts";
+import { gradientOf, outputsOf } from "../../../src/objectives/index.ts";
 import type { TextSequence } from "../../../src/policies/index.ts";
-import { paddedLength } from "../../../src/policies/shapes.ts";
 import type { Json, Snapshot } from "../../../src/statistics/snapshot.ts";
 import { below, stream } from "../../../src/statistics/stream.ts";
-import { engineContract } from "../contract.ts";
+import { cases } from "../cases.ts";
+import { distance, engineContract, gradientBySnapshot } from "../contract.ts";
 import type { Subject } from "../contract.ts";
-import { aligned } from "../fused.ts";
 import { faultyProxy, service } from "./service.ts";
 
 const rows = (count: number, seed: number): TextSequence[] => {
@@ -43,7 +43,7 @@ describe("the engine of a training service, over HTTP with faults", () => {
     const { served, proxy, begun } = await running;
     const engine = await served.engine({ baseUrl: proxy.url });
     await engine.restore(begun);
-    const { policy, parameters } = served;
+    const { parameters } = served;
     return {
       engine,
       weights: async () => ({ ...parameters, ...(await served.adapter(engine)) }),
@@ -51,29 +51,42 @@ describe("the engine of a training service, over HTTP with faults", () => {
       actions: (row) => row.actions.length,
       tasks: ["the reward", "42"].map((prompt, i) => ({ id: String(i), prompt })),
       dispose: () => void engine.dispose(),
-      model: {
-        kernel: "compiled",
-        trainable: (name) => policy.trainable(name),
-        inputs: (given) => policy.collate(given, given.length, paddedLength(2 * Math.max(...given.map((row) => policy.cells(row))))),
-        apply(weights, inputs, given, names, width) {
-          const starts = given.map((row) => policy.start(row));
-          return Object.fromEntries(
-            Object.entries(policy.apply(weights, inputs, names)).map(([name, output]) => [name, aligned(output, starts, width, concat)]),
-          );
-        },
-      },
+      // Compared with the local engine's gradient below.
+      model: null,
     };
   };
 
-  engineContract<TextSequence>("training service", made, async (engine) => {
+  const gradientOfEngine = async (engine: Engine): Promise<Readonly<Record<string, ArrayLike<number>>>> => {
     // An update after which Adam's first moment is the gradient itself, and the weights are as before.
     await engine.update({ learningRate: 0, beta1: 0, beta2: 0, epsilon: 1 });
-    const path = addressOf(await (engine as unknown as TinkerEngine).snapshot());
-    const tensors = await (await running).served.tensors(path, "optimizer.safetensors");
+    const tensors = await (await running).served.tensors(addressOf(await engine.snapshot()), "optimizer.safetensors");
     await engine.resetOptimizer();
     return Object.fromEntries(
       Object.entries(tensors).flatMap(([name, { data }]) => (name.startsWith("first/") ? [[name.slice("first/".length), data]] : [])),
     );
+  };
+  engineContract<TextSequence>("training service", made, gradientOfEngine);
+
+  test("has the gradient of the local engine, for every objective of log-probabilities", async () => {
+    const { served } = await running;
+    const subject = await made();
+    const { engine } = subject;
+    const local = await localEngine({ policy: served.policy, parameters: (await subject.weights()) as typeof served.parameters, seed: 0 });
+    const some = rows(6, 1);
+    const lengths = some.map((row) => row.actions.length);
+    let compared = 0;
+    for (const { name, objective, examples } of cases(some, lengths, await local.forward(some, local.outputs))) {
+      if (outputsOf(objective).some((output) => output !== "logProbs")) continue;
+      const [here, there] = [await local.forward(some), await engine.forward(some)];
+      await local.backward(some, gradientOf(objective, examples, here).gradients);
+      await engine.backward(some, gradientOf(objective, examples, there).gradients);
+      const whole = await gradientBySnapshot(local, (t) => t.data);
+      expect(distance(await gradientOfEngine(engine), whole), name).toBeLessThan(1e-5);
+      compared++;
+    }
+    expect(compared).toBeGreaterThan(10);
+    local.dispose();
+    subject.dispose();
   });
 
   test("every kind of fault has happened", async () => {

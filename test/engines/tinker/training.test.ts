@@ -143,6 +143,38 @@ test("the service computes the loss itself, in one call, where that is allowed a
   expect(distance(ends[1]!, ends[0]!)).toBeLessThan(1e-4);
 });
 
+test("a step of unknown fate stops the engine, until it is back at a state that is known", async () => {
+  const proxy = await faultyProxy(served.url, { share: 0, seed: 1 });
+  const engine = await served.engine({ baseUrl: proxy.url, tries: 2, reduction: "sum" });
+  const rows = [{ prompt: Int32Array.of(1, 2), actions: Int32Array.of(3, 4) }];
+  const options = { learningRate: 1e-2, beta1: 0.9, beta2: 0.9, epsilon: 1e-8 };
+  const stepped = async (): Promise<unknown> => {
+    await engine.backward(rows, { logProbs: [Float32Array.of(-0.2, 0.1)] });
+    return engine.update(options);
+  };
+  /** The step is made, and the engine cannot know. */
+  const unheard = async (): Promise<void> => {
+    proxy.alter((call, body) => (call.endsWith("optim_step") ? body.slice(0, 10) : body));
+    await expect(stepped()).rejects.toThrow(/not JSON/);
+    proxy.alter(null);
+    await expect(engine.forward(rows)).rejects.toThrow(/not JSON/);
+  };
+  await stepped();
+  const saved = await engine.snapshot();
+  await stepped();
+  const twice = data(await served.adapter(engine));
+  await unheard();
+  for (const call of [stepped, () => engine.snapshot()]) await expect(call()).rejects.toThrow(/not JSON/);
+  await engine.restore(saved);
+  // The weights are now those of a saved state: what was unheard is undone by itself.
+  await unheard();
+  expect(await engine.snapshot()).toEqual(saved);
+  await stepped();
+  expect(data(await served.adapter(engine))).toEqual(twice);
+  await engine.dispose();
+  await proxy.close();
+});
+
 test("a service that averages rows is recognised, and trained by the same gradient", async () => {
   const proxy = await faultyProxy(served.url, { share: 0, seed: 1 });
   const losses: string[] = [];
