@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { mostRows } from "../engines/tinker/passes.ts";
 import { outputsOf } from "../objectives/index.ts";
 import { readTokenizer } from "../policies/index.ts";
 import { stream } from "../statistics/stream.ts";
@@ -20,9 +21,6 @@ export interface Plan {
   readonly total: { readonly requests: number; readonly sampled: number; readonly passes: number };
 }
 
-/** Rows in a request (engines/tinker/passes.ts). */
-const rowsInRequest = 128;
-
 /** Counts what a job asks of a service. Sampling in several rounds (DAPO) is counted as one. */
 export async function planOf(job: Job, choice: ServiceChoice): Promise<Plan> {
   const { environment, contender, steps, evaluation } = job;
@@ -33,7 +31,7 @@ export async function planOf(job: Job, choice: ServiceChoice): Promise<Plan> {
   const rows = tasksPerStep * (rollouts ? method.groupSize : 1);
   const epochs = rollouts ? method.epochs : 1;
   const updates = epochs * (rollouts ? method.minibatches : 1);
-  const pass = (count: number) => Math.ceil(count / rowsInRequest);
+  const pass = (count: number) => Math.ceil(count / mostRows);
 
   // The first update of a step is on the weights that drew its rollouts, so that their own log-probabilities do for a forward pass.
   const needs = method.objective.needs.token;

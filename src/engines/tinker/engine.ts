@@ -39,7 +39,7 @@ export interface TinkerEngine extends Omit<Engine<TextSequence>, "dispose"> {
   readonly policy: { readonly tokenizer: Tokenizer; readonly config: Json };
   /**
    * The base model, read through an adapter that is never trained and hence changes nothing. Against sampling requests for the
-   * log-probabilities of prompts, which services also answer: one request does for 128 rows, the arithmetic is the trainer's (a fresh
+   * log-probabilities of prompts, which services also answer: one request does for a batch, the arithmetic is the trainer's (a fresh
    * adapter is at distance 0 from it to the bit), and a row may fill the whole context. It takes the place of one more adapter there.
    */
   base(): Promise<Reader<TextSequence>>;

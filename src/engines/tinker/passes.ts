@@ -4,9 +4,12 @@ import type { Outputs } from "../engine.ts";
 import type { ServiceModel } from "./model.ts";
 import type { Answers, Datum, Loss } from "./protocol.ts";
 
-/** The most rows and the most tokens of one request: about a megabyte of JSON. A batch is cut into several, whose gradients add up. */
-const mostRows = 128;
-const mostTokens = 32_768;
+/**
+ * The most rows of one request (those of the Python SDK), and the most tokens: some two megabytes of JSON. A batch beyond that is cut into
+ * several, whose gradients add up.
+ */
+export const mostRows = 1024;
+const mostTokens = 65_536;
 
 /** What a pass computes. Columns have one array a row with one number an action. */
 export interface PassOptions {

@@ -111,7 +111,7 @@ test("a batch of many requests is the same batch", async () => {
   const there = await served.engine();
   const rng = stream(4, "rows");
   const ids = (length: number) => Int32Array.from({ length }, () => Math.floor(rng() * 300));
-  const rows = Array.from({ length: 300 }, (_, i) => ({ prompt: ids(1 + (i % 5)), actions: ids(i % 7) }));
+  const rows = Array.from({ length: 1600 }, (_, i) => ({ prompt: ids(1), actions: ids(i % 3) }));
   const gradients = { logProbs: rows.map(({ actions }) => new Float32Array(actions.length).fill(-1e-3)) };
   const options = { learningRate: 1e-2, beta1: 0, beta2: 0, epsilon: 1e-3 };
   const norms = [];
