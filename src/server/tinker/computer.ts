@@ -2,11 +2,11 @@ import { readAll, upload } from "../../arrays/index.ts";
 import type { Tensor } from "../../arrays/index.ts";
 import { localEngine } from "../../engines/local.ts";
 import type { LocalEngine } from "../../engines/local.ts";
-import { startDevice } from "../../engines/programs.ts";
+import { disposeAll, startDevice } from "../../engines/programs.ts";
 import type { LocalPlace } from "../../engines/programs.ts";
 import { GuerdonError } from "../../error.ts";
 import { readModel } from "../../policies/model-files.ts";
-import type { Policy } from "../../policies/policy.ts";
+import type { Parameters, Policy } from "../../policies/policy.ts";
 import { endings } from "../../policies/tokenizer.ts";
 import type { Tokenizer } from "../../policies/tokenizer.ts";
 import { transformer } from "../../policies/transformer.ts";
@@ -28,10 +28,11 @@ const ALPHA = 32;
 /** Weights read from folders for sampling that are kept at a time. */
 const KEPT = 16;
 
-/** Adapters of one shape: the model as it samples and as it trains. */
+/** Adapters of one shape: the model as it samples, as it trains, and as it is only read. */
 interface Shape {
   readonly policy: TransformerPolicy;
   readonly rows: Policy<TargetedRow>;
+  readonly frozen: Policy<TargetedRow>;
   readonly top: TopReader;
 }
 
@@ -81,16 +82,26 @@ export function computer(): Computer {
       tokenizer: endless,
       ...(adapter && { lora: { rank: adapter.rank, alpha: ALPHA, targets: adapter.targets } }),
     });
-    const shape = { policy, top: topReader(policy), rows: targeted(policy, (name) => adapter !== null && policy.trainable(name)) };
+    const shape = {
+      policy,
+      top: topReader(policy),
+      rows: targeted(policy, (name) => policy.trainable(name)),
+      frozen: targeted(policy, () => false),
+    };
     shapes.set(key, shape);
     return shape;
   }
 
-  /** Weights on the device; `parameters` are the adapter's, and fresh where none are given. */
-  async function hold(shape: Shape, seed: number, parameters?: Readonly<Record<string, HostTensor>>): Promise<Held> {
+  /** A model to train; `parameters` are its adapter's, and fresh where none are given. */
+  async function trained(shape: Shape, seed: number, parameters?: Readonly<Record<string, HostTensor>>): Promise<Trained> {
     const { frozen, place } = base();
     const engine = await localEngine({ ...place, policy: shape.rows, seed, frozen, ...(parameters && { parameters }) });
-    return { shape, engine };
+    return { shape, engine, hasGradient: false };
+  }
+
+  /** Weights that are only read: handles on those given, which cost nothing. */
+  async function held(shape: Shape, weights: Parameters): Promise<Held> {
+    return { shape, engine: await localEngine({ ...base().place, policy: shape.frozen, seed: 0, frozen: weights, parameters: {} }) };
   }
 
   const adapterOf = async ({ engine, shape }: Held): Promise<Record<string, HostTensor>> =>
@@ -102,13 +113,13 @@ export function computer(): Computer {
     return found;
   }
 
-  function forget(held: Map<string, Held>, name: string): void {
-    held.get(name)?.engine.dispose();
-    held.delete(name);
+  function forget(among: Map<string, Held>, name: string): void {
+    among.get(name)?.engine.dispose();
+    among.delete(name);
   }
 
   async function weightsOf(from: Sampler): Promise<Held> {
-    if ("base" in from) return (plain ??= await hold(shapeOf(null), 0, {}));
+    if ("base" in from) return (plain ??= await held(shapeOf(null), base().frozen));
     if ("snapshot" in from) {
       const found = snapshots.get(from.snapshot);
       if (!found) throw new GuerdonError("input", "The weights of this sampling session are gone: save them again.");
@@ -122,7 +133,9 @@ export function computer(): Computer {
       return found;
     }
     const { lora, parameters } = await readState(from.folder, base().config);
-    const made = await hold(shapeOf(lora), 0, parameters);
+    const adapter = Object.fromEntries(Object.entries(parameters).map(([name, tensor]) => [name, upload(tensor)]));
+    const made = await held(shapeOf(lora), { ...base().frozen, ...adapter });
+    disposeAll(adapter);
     read.set(from.folder, made);
     if (read.size > KEPT) forget(read, read.keys().next().value!);
     return made;
@@ -151,7 +164,7 @@ export function computer(): Computer {
 
     async create({ model: name, adapter }) {
       forget(models, name);
-      models.set(name, { ...(await hold(shapeOf(adapter), adapter.seed)), hasGradient: false });
+      models.set(name, await trained(shapeOf(adapter), adapter.seed));
       return null;
     },
 
@@ -162,16 +175,16 @@ export function computer(): Computer {
           "input",
           `The checkpoint has an adapter of rank ${lora.rank} on ${lora.targets.join(", ")}, and the model one of rank ${adapter.rank} on ${adapter.targets.join(", ")}.`,
         );
-      const held = await hold(shapeOf(adapter), adapter.seed, parameters);
-      if (optimizerState) await held.engine.restore(optimizerState);
+      const made = await trained(shapeOf(adapter), adapter.seed, parameters);
+      if (optimizerState) await made.engine.restore(optimizerState);
       forget(models, name);
-      models.set(name, { ...held, hasGradient: false });
+      models.set(name, made);
       return null;
     },
 
     async pass({ model: name, rows, loss: lossName, config, backward }) {
-      const held = model(name);
-      const { engine } = held;
+      const trains = model(name);
+      const { engine } = trains;
       const loss = lossOf(lossName, rows, config);
       if (!backward) {
         const { logProbs } = await engine.forward(rows);
@@ -179,30 +192,30 @@ export function computer(): Computer {
       }
       const known = loss.linear ? rows.map((row) => new Float32Array(row.targets.length)) : (await engine.forward(rows))["logProbs"]!;
       const at = loss.at(known);
-      held.hasGradient = true;
+      trains.hasGradient = true;
       const { logProbs } = await engine.backward(rows, at.gradients);
       return loss.linear ? { logProbs: logProbs!, loss: loss.at(logProbs!).loss } : { logProbs: known, loss: at.loss };
     },
 
     async update({ model: name, options }) {
-      const held = model(name);
-      const updated = await held.engine.update(options);
-      held.hasGradient = false;
+      const trains = model(name);
+      const updated = await trains.engine.update(options);
+      trains.hasGradient = false;
       return updated;
     },
 
     async save({ model: name, folder, state, base: baseName }) {
-      const held = model(name);
-      const snapshot = state ? await held.engine.besideGradient() : null;
-      await writeState(folder, held.shape.policy, await adapterOf(held), snapshot, baseName);
+      const trains = model(name);
+      const snapshot = state ? await trains.engine.besideGradient() : null;
+      await writeState(folder, trains.shape.policy, await adapterOf(trains), snapshot, baseName);
       forget(read, folder);
-      return { hasGradient: held.hasGradient };
+      return { hasGradient: trains.hasGradient };
     },
 
     async snapshot({ model: name, name: as }) {
-      const held = model(name);
+      const { shape, engine } = model(name);
       forget(snapshots, as);
-      snapshots.set(as, await hold(held.shape, 0, await adapterOf(held)));
+      snapshots.set(as, await held(shape, engine.parameters));
       return null;
     },
 

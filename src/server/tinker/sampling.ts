@@ -8,7 +8,7 @@ import type { Drawn, SampleJob, Sampler, SampleSettings } from "./wire.ts";
 /** The most sequences that are drawn together: sets how long training may have to wait, not results. */
 const TOGETHER = 256;
 /** Requests of one step arrive one after the other: drawing waits until none has come for so long, but not longer than `most`, in milliseconds. */
-const collecting = { quiet: 3, most: 20 };
+const collecting = { quiet: 5, most: 50 };
 
 export interface Sample {
   readonly future: string;
