@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { localEngine } from "../../../src/engines/index.ts";
 import type { LocalEngine } from "../../../src/engines/index.ts";
+import { tinkerClient } from "../../../src/engines/tinker/client.ts";
+import { measuredReduction } from "../../../src/engines/tinker/reduction.ts";
 import type { Requests } from "../../../src/engines/tinker/protocol.ts";
 import type { TextEnvironment } from "../../../src/environments/index.ts";
 import type { TextSequence } from "../../../src/policies/index.ts";
@@ -8,7 +10,7 @@ import { stream } from "../../../src/statistics/stream.ts";
 import { grpo, onlineDpo, ppo, train } from "../../../src/training/index.ts";
 import type { TextEngine, TrainOptions, TrainReport } from "../../../src/training/index.ts";
 import { distance } from "../contract.ts";
-import { faultyProxy, service } from "./service.ts";
+import { faultyProxy, rank, service } from "./service.ts";
 import type { Service } from "./service.ts";
 
 let served: Service;
@@ -179,7 +181,7 @@ test("a service that averages rows is recognised, and trained by the same gradie
   const proxy = await faultyProxy(served.url, { share: 0, seed: 1 });
   const losses: string[] = [];
   // As SkyRL's JAX backend: a row's loss over the sum of its weights, the gradient over the number of rows.
-  proxy.alterRequests((call, body) => {
+  const averaging = (call: string, body: string): string => {
     if (!call.endsWith("forward_backward")) return body;
     const request = JSON.parse(body) as Requests["forward_backward"];
     const { data, loss_fn } = request.forward_backward_input;
@@ -193,7 +195,18 @@ test("a service that averages rows is recognised, and trained by the same gradie
       loss_fn_inputs.weights!.data = weights.map((w) => w / divisor / data.length);
     }
     return JSON.stringify(request);
-  });
+  };
+  const untold = (call: string, body: string): string =>
+    call.endsWith("retrieve_future") ? body.replace(/"[^"]*grad[^"]*":/, '"untold":') : body;
+  const setting = { client: tinkerClient({ baseUrl: proxy.url }), baseModel: "tiny", lora: { rank } };
+  // By what the gradient does, where its norm is not told.
+  proxy.alter(untold);
+  expect(await measuredReduction(setting)).toBe("sum");
+  proxy.alterRequests(averaging);
+  expect(await measuredReduction(setting)).toBe("row-mean");
+  setting.client.close();
+  const requests = losses.length;
+  proxy.alter(null);
   const ends = [];
   for (const baseUrl of [served.url, proxy.url]) {
     const engine = await served.engine({ baseUrl });
@@ -209,8 +222,8 @@ test("a service that averages rows is recognised, and trained by the same gradie
     ends.push({ norm: Float32Array.of(gradientNorm!) });
     await engine.dispose();
   }
-  expect(new Set(losses.slice(0, 3))).toEqual(new Set(["cross_entropy"]));
-  expect(new Set(losses.slice(3))).toEqual(new Set(["importance_sampling"]));
+  expect(new Set(losses.slice(0, requests + 3))).toEqual(new Set(["cross_entropy"]));
+  expect(new Set(losses.slice(requests + 3))).toEqual(new Set(["importance_sampling"]));
   expect(distance(ends[2]!, ends[0]!)).toBeLessThan(1e-4);
   expect(distance(ends[3]!, ends[1]!)).toBeLessThan(1e-4);
   await proxy.close();
