@@ -43,6 +43,8 @@ export interface TinkerEngine extends Omit<Engine<TextSequence>, "dispose"> {
    * adapter is at distance 0 from it to the bit), and a row may fill the whole context. It takes the place of one more adapter there.
    */
   base(): Promise<Reader<TextSequence>>;
+  /** A reader of a training state that was saved on the service: a reference policy from an earlier run, say. */
+  reader(path: string): Promise<Reader<TextSequence>>;
   /** Saves the weights for sampling under a name on the service, and gives their address. */
   saveForSampling(name: string): Promise<string>;
   /** Unloads the models on the service. What was saved there stays. */
@@ -263,6 +265,8 @@ export async function tinkerEngine(options: TinkerOptions): Promise<TinkerEngine
       }),
 
     base: () => call(() => lend(setting)),
+
+    reader: (path) => call(() => lend({ ...setting, from: { path, optimizer: false } })),
 
     resetOptimizer: () =>
       call(async () => {

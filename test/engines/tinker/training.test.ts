@@ -168,6 +168,8 @@ test("a step of unknown fate stops the engine, until it is back at a state that 
   await unheard();
   for (const call of [stepped, () => engine.snapshot()]) await expect(call()).rejects.toThrow(/not JSON/);
   await engine.restore(saved);
+  const earlier = await engine.reader((saved.json as { readonly path: string }).path);
+  expect(await earlier.forward(rows)).toEqual(await engine.forward(rows));
   // The weights are now those of a saved state: what was unheard is undone by itself.
   await unheard();
   expect(await engine.snapshot()).toEqual(saved);
