@@ -93,7 +93,7 @@ export interface ModelsSetting {
 /** The models of the server: those in memory, and those that can come back into it. */
 export function models({ store, compute, futures, limits, touch, wake, onEvent }: ModelsSetting): Models {
   const all = new Map<string, Model>();
-  const newQueue = (first: number): Queue => queue(first, limits, (future, outcome) => futures.settle(future, outcome));
+  const newQueue = (first: number): Queue => queue(first, limits, futures);
   for (const record of store.models) {
     const { id, created, digest, adapter, origin, saved, ended } = record;
     const session = id.slice(0, id.indexOf(":"));

@@ -1,5 +1,5 @@
 import { Refused } from "./refused.ts";
-import type { Outcome } from "./futures.ts";
+import type { Futures, Outcome } from "./futures.ts";
 import type { Source } from "./turns.ts";
 
 /** A request that was taken: its future, and what is to be done. It tells the future's outcome and does not throw. */
@@ -51,7 +51,7 @@ const REMEMBERED = 4096;
  * A model's requests. Those with numbers run in the order of the numbers, from `first` on without a gap, whatever order they arrive in, and
  * each once: a repeated one, after a broken connection for instance, gets the future that it got before.
  */
-export function queue(first: number, limits: QueueLimits, settle: (future: string, outcome: Outcome) => void): Queue {
+export function queue(first: number, limits: QueueLimits, futures: Pick<Futures, "settle" | "has">): Queue {
   const known = new Map<number, { readonly digest: string; readonly future: string }>();
   const numbered = new Map<number, Work>();
   const unnumbered: { readonly work: Work; readonly isNeutral: boolean }[] = [];
@@ -76,9 +76,10 @@ export function queue(first: number, limits: QueueLimits, settle: (future: strin
     add({ seq, digest, isNeutral = false }, make) {
       if (seq !== null) {
         const before = known.get(seq);
-        if (before?.digest === digest) return before.future;
-        if (before) throw new Refused(409, `Request ${seq} of this model was another one.`);
-        if (seq < next)
+        if (before && before.digest !== digest) throw new Refused(409, `Request ${seq} of this model was another one.`);
+        if (before && futures.has(before.future)) return before.future;
+        // It must not run twice.
+        if (before || seq < next)
           throw new Refused(409, `Request ${seq} of this model has run, and its result is no longer kept; the next number is ${next}.`);
       }
       // The one that others wait for is always taken.
@@ -108,7 +109,7 @@ export function queue(first: number, limits: QueueLimits, settle: (future: strin
         else if (!free.isNeutral) isNumbered = false;
         running = false;
         bytes -= work.bytes;
-        settle(work.future, outcome);
+        futures.settle(work.future, outcome);
       };
     },
     clear() {
