@@ -1,10 +1,11 @@
+import { checkNames } from "../engines/checks.ts";
 import { tinkerEngine } from "../engines/index.ts";
 import { tinkerClient } from "../engines/tinker/client.ts";
 import { GuerdonError } from "../error.ts";
 import { anyTokenizer } from "../policies/index.ts";
 import type { Json } from "../statistics/snapshot.ts";
 import type { JobEngine } from "../training/job.ts";
-import type { Job } from "../training/index.ts";
+import { outputsNeeded, type Job } from "../training/index.ts";
 
 /** A model on a training service, as a run remembers it. The key stays in the environment. */
 export type ServiceChoice = {
@@ -85,8 +86,12 @@ function withoutQuery(text: string): string {
 /**
  * The job as it runs on a service: its model takes the place of the job's own. A warm-up that teaches a model from scratch its notation
  * has no place there; one of a pretrained model stays.
+ *
+ * @throws GuerdonError "unsupported" for a method that needs more than log-probabilities
  */
 export function onService(job: Job, choice: ServiceChoice): { readonly job: Job; readonly left: string | null } {
+  for (const { method } of [job.contender, ...job.rivals])
+    checkNames(["logProbs"], outputsNeeded(method), `A training service, which is to train the method "${method.name}",`);
   const scratch = !("folder" in job.model);
   const left =
     scratch && job.warmUp !== null

@@ -2,7 +2,7 @@ export { train } from "./train.ts";
 export type { ReferenceChoice, TextEngine, TrainOptions } from "./train.ts";
 export type { DrawnRollout, RolloutSummary, TrainReport } from "./report.ts";
 export { metricsOf } from "./report.ts";
-export { describeMethod, drGrpo, grpo, needsReference, onlineDpo, ppo, raft, rloo, supervised } from "./methods.ts";
+export { describeMethod, drGrpo, grpo, needsReference, onlineDpo, outputsNeeded, ppo, raft, rloo, supervised } from "./methods.ts";
 export type {
   CommonOptions,
   CreditContext,

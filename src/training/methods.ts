@@ -6,6 +6,7 @@ import {
   clippedSurrogate,
   combine,
   klPenalty,
+  outputsOf,
   pairLoss,
   raft as raftObjective,
   scoreFunction,
@@ -327,6 +328,12 @@ export function supervised(options: CommonOptions = {}): DemonstrationMethod {
 /** Whether a method needs a reference policy: its objective or its credit reads the reference's log-probabilities. */
 export const needsReference = (method: Method): boolean =>
   method.objective.needs.token.includes("reference") || (method.data === "rollouts" && method.creditNeeds.includes("reference"));
+
+/** The policy outputs that a method reads: its objective's, and the values that its credit asks for. */
+export const outputsNeeded = (method: Method): string[] => [
+  ...outputsOf(method.objective),
+  ...(method.data === "rollouts" && method.creditNeeds.includes("value") ? ["value"] : []),
+];
 
 /**
  * Every resolved setting of a method, for run.json. Schedules are functions and appear as "schedule".

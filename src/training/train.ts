@@ -4,7 +4,6 @@ import { checkNames } from "../engines/checks.ts";
 import type { Engine, Reader } from "../engines/engine.ts";
 import type { TextEnvironment } from "../environments/environment.ts";
 import { GuerdonError } from "../error.ts";
-import { outputsOf } from "../objectives/index.ts";
 import type { TextSequence } from "../policies/policy.ts";
 import type { Tokenizer } from "../policies/tokenizer.ts";
 import { fromEnvironment, type Reward } from "../rewards/index.ts";
@@ -13,7 +12,7 @@ import type { Json, Stateful } from "../statistics/snapshot.ts";
 import { evaluate, evaluationMetrics, type EvaluateOptions, type Evaluation } from "./evaluate.ts";
 import { healthWatch } from "./health.ts";
 import { loop, type StepReport } from "./loop.ts";
-import { describeMethod, needsReference, supervised, type DemonstrationMethod, type Method } from "./methods.ts";
+import { describeMethod, needsReference, outputsNeeded, supervised, type DemonstrationMethod, type Method } from "./methods.ts";
 import { demonstrationPhase, rolloutPhase, type Notes } from "./phases.ts";
 import { baseReference, frozenReference, givenReference, type FrozenReference } from "./references.ts";
 import { metricsOf, type TrainReport } from "./report.ts";
@@ -150,8 +149,7 @@ function prepared(options: TrainOptions) {
     earlierDemonstrations: earlier = 0,
   } = options;
   // Before the first rollout is drawn.
-  const wanted = [...outputsOf(method.objective), ...(method.data === "rollouts" && method.creditNeeds.includes("value") ? ["value"] : [])];
-  checkNames(engine.outputs, wanted, `The engine that the method "${method.name}" is to train`);
+  checkNames(engine.outputs, outputsNeeded(method), `The engine that the method "${method.name}" is to train`);
   const tokenizer = options.tokenizer ?? engine.policy?.tokenizer;
   const reward =
     options.reward ?? (environment.check === undefined && method.data === "demonstrations" ? null : fromEnvironment(environment));

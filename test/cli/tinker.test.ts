@@ -43,6 +43,12 @@ export default defineJob({
 });
 `,
   );
+  writeFileSync(
+    join(root, "critic.ts"),
+    readFileSync(join(root, "even.ts"), "utf8")
+      .replace("{ defineJob, grpo }", "{ defineJob, ppo }")
+      .replace(/grpo\(.*\)/, "ppo()"),
+  );
   vi.stubEnv("TINKER_API_KEY", key);
 });
 afterAll(async () => {
@@ -120,6 +126,10 @@ describe("train --engine tinker", () => {
       [["train", "even.ts", "--model", "tiny"], /--model goes with --engine tinker/],
       [["train", "even.ts", "--engine", "torch"], /--engine torch: it must be local or tinker/],
       [[...line(), "--base-url", "http://x/?key=1"], /no query and no password/],
+      [
+        ["train", "critic.ts", ...line().slice(2), "--dry-run"],
+        /train the method "PPO", has no output "value"; it has "logProbs"\. Instead: .*grpo, rloo/,
+      ],
       [[...line(), "--tokenizer", "./none"], /has no tokenizer\.json.*--tokenizer/],
     ];
     for (const [words, sentence] of cases) {
