@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { readMetrics } from "../../src/training/runs/read.ts";
-import { service, type Service } from "../engines/tinker/service.ts";
+import { faultyProxy, service, type Service } from "../engines/tinker/service.ts";
 import { fakeServer } from "../policies/remote/server.ts";
 import { guerdon } from "./guerdon.ts";
 
@@ -91,7 +91,19 @@ describe("train --engine tinker", () => {
   });
 
   test("trains, keeps no secret, and goes on over a restart of the service as if there had been none", async () => {
-    const whole = await guerdon([...line(), "--directory", "whole", "--json"], root);
+    const proxy = await faultyProxy(served.url, { share: 0, seed: 1 });
+    const asked: Record<string, number> = {};
+    proxy.alterRequests((path, body) => {
+      const call = path.split("/").at(-1)!;
+      asked[call] = (asked[call] ?? 0) + 1;
+      return body;
+    });
+    const whole = await guerdon([...line(), "--base-url", proxy.url, "--directory", "whole", "--json"], root);
+    await proxy.close();
+    // The plan above; three steps measure how the service reduces losses.
+    expect(asked).toMatchObject({ forward: 4, forward_backward: 4 + 3, optim_step: 4 + 3 });
+    expect(asked["asample"]).toBeLessThanOrEqual(4 * 4 + 3 * 16);
+    expect(asked["asample"]).toBeGreaterThan(50);
     expect(whole.status, whole.said).toBe(0);
     expect(JSON.parse(whole.out)).toMatchObject({ result: { job: "even", training: { id: "grpo", steps: 4 } } });
     expect(whole.said).toContain("tiny, an adapter of rank 4 on the service at http");
@@ -116,8 +128,8 @@ describe("train --engine tinker", () => {
 
     const again = await guerdon(["resume", "broken", "--json"], root);
     expect(again.status, again.said).toBe(0);
-    const asked = await guerdon(["sample", "broken"], root);
-    expect(asked.said).toMatch(/was trained on a training service/);
+    const sampled = await guerdon(["sample", "broken"], root);
+    expect(sampled.said).toMatch(/was trained on a training service/);
   });
 
   test("says what is missing, and that a warm-up from scratch has no place there", async () => {
