@@ -3,7 +3,8 @@ import { bodyLimit } from "hono/body-limit";
 import type { z } from "zod";
 import { GuerdonError } from "../../error.ts";
 import { isLoopback, secretCheck } from "../listening.ts";
-import { bodies, faultOf, passOf, passRequest, sampleRequest, sentPass } from "./requests.ts";
+import { passFrom } from "./messages.ts";
+import { bodies, faultOf, passOf, passRequest, sampleRequest } from "./requests.ts";
 import { Refused } from "./refused.ts";
 import { digestOf, type Service } from "./service.ts";
 import { addressFrom, addressText } from "./store.ts";
@@ -189,7 +190,7 @@ export function application({ service, folder, key, maxBytes, waitMs, onEvent }:
   });
   app.post("/api/v1/forward_backward", async (c) => {
     if (c.req.header("content-type")?.includes(protobuf))
-      return pending(c, service.pass(passRequest(sentPass(new Uint8Array(await c.req.arrayBuffer())), service.base)));
+      return pending(c, service.pass(passRequest(passFrom(new Uint8Array(await c.req.arrayBuffer())), service.base)));
     const given = await body(c, bodies.forward_backward);
     return pending(c, service.pass(passRequest(passOf(given, given.forward_backward_input, true), service.base)));
   });

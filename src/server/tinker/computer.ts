@@ -2,6 +2,7 @@ import { readAll, upload } from "../../arrays/index.ts";
 import type { Tensor } from "../../arrays/index.ts";
 import { localEngine } from "../../engines/local.ts";
 import type { LocalEngine } from "../../engines/local.ts";
+import { fingerprint } from "../../engines/snapshots.ts";
 import { disposeAll, startDevice } from "../../engines/programs.ts";
 import type { LocalPlace } from "../../engines/programs.ts";
 import { GuerdonError } from "../../error.ts";
@@ -147,14 +148,14 @@ export function computer(): Computer {
       const place: LocalPlace = threads === null ? {} : { threads };
       await startDevice(place);
       const { valueHead: _, scoreHead: __, ...config } = policy.architecture;
-      const frozen = Object.fromEntries(
-        Object.entries(parameters).flatMap(([name, tensor]) =>
-          name === "value_head.weight" || name === "score.weight" ? [] : [[name, upload(tensor)]],
-        ),
+      const own = Object.fromEntries(
+        Object.entries(parameters).filter(([name]) => name !== "value_head.weight" && name !== "score.weight"),
       );
+      const frozen = Object.fromEntries(Object.entries(own).map(([name, tensor]) => [name, upload(tensor)]));
       opened = { config, tokenizer: policy.tokenizer, frozen, place };
       policy.dispose();
       return {
+        fingerprint: fingerprint(own),
         vocabulary: config.vocabulary,
         context: config.context,
         projections: Object.keys(projections(config)) as Projection[],

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import { requests } from "../../engines/tinker/protocol.ts";
 import type { Requests } from "../../engines/tinker/protocol.ts";
-import { passFrom, type SentPass, type SentTensor } from "./messages.ts";
+import type { SentPass, SentTensor } from "./messages.ts";
 import { Refused } from "./refused.ts";
 import type { LossRow } from "./losses.ts";
 import type { PassRequest, SampleRequest } from "./service.ts";
@@ -94,9 +94,6 @@ export function passOf(
     })),
   };
 }
-
-/** The pass of a protobuf body. */
-export const sentPass = passFrom;
 
 /** Checks a pass against the model and gives it the form that is computed with. @throws Refused 422 naming the datum */
 export function passRequest(sent: SentPass, { vocabulary, context }: BaseModel): PassRequest {

@@ -101,8 +101,10 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
   let base: BaseModel;
   try {
     base = await compute.run("open", { folder, threads });
+    await store.claim(base.fingerprint, name);
   } catch (cause) {
     await compute.close();
+    if (cause instanceof GuerdonError) throw cause;
     const message = cause instanceof Error ? cause.message : String(cause);
     throw new GuerdonError(cause instanceof JobFailed && cause.user ? "input" : "internal", message, { cause });
   }

@@ -8,6 +8,7 @@ import { Refused } from "./refused.ts";
 
 /*
  * What outlives the server, in its data folder:
+ *   base.json                                         which model all of this belongs to
  *   sessions/<session>.json                           sessions
  *   models/<model>/model.json                         what a model is, and the last state that was saved of it
  *   models/<model>/weights/<name>/                    adapter (peft), optimizer
@@ -43,6 +44,12 @@ export const newSession = (): string => randomUUID();
 export const modelIdOf = (session: string, number: number): string => `${session}:train:${number}`;
 
 const version = 1;
+const baseRecord = z.object({
+  format: z.literal("guerdon engine data"),
+  version: z.literal(version),
+  fingerprint: z.string(),
+  name: z.string(),
+});
 const samplerRecord = z.object({ base: z.literal(true) }).or(z.object({ path: z.string() }));
 const sessionRecord = z.object({
   format: z.literal("guerdon session"),
@@ -78,6 +85,8 @@ export interface Checkpoint {
 }
 
 export interface Store {
+  /** Says whose checkpoints these are. @throws GuerdonError "input" where they are another model's: on this one they would be nonsense */
+  claim(fingerprint: string, name: string): Promise<void>;
   readonly sessions: readonly SessionRecord[];
   readonly models: readonly ModelRecord[];
   putSession(record: Omit<SessionRecord, "format" | "version">): Promise<void>;
@@ -123,6 +132,15 @@ export async function openStore(root: string): Promise<Store> {
   };
 
   return {
+    async claim(fingerprint, name) {
+      const [before] = await found([join(root, "base.json")], baseRecord);
+      if (before && before.fingerprint !== fingerprint)
+        throw new GuerdonError(
+          "input",
+          `${root} holds checkpoints on another model, called ${before.name}, than the one to be served: choose another folder (--data).`,
+        );
+      if (!before) await put(join(root, "base.json"), { format: "guerdon engine data", version, fingerprint, name });
+    },
     sessions: await found(
       (await readdir(sessions)).filter((name) => name.endsWith(".json")).map((name) => join(sessions, name)),
       sessionRecord,

@@ -48,6 +48,8 @@ export interface Drawn {
 
 /** What the base model is. */
 export interface BaseModel {
+  /** Of its parameters. */
+  readonly fingerprint: string;
   readonly vocabulary: number;
   readonly context: number;
   readonly projections: readonly Projection[];

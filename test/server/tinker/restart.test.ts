@@ -219,6 +219,16 @@ describe("the data folder", () => {
     data.remove();
   });
 
+  test("belongs to one base model: on another its adapters would be nonsense", async () => {
+    const data = folder();
+    await (await open(tiny.folder, data.path)).close();
+    await (await open(tiny.folder, data.path, { name: "renamed" })).close();
+    const other = await tinyModel({ width: 24 });
+    await expect(serveEngine(other.folder, { port: 0, data: data.path })).rejects.toThrow(/another model, called tiny/);
+    other.remove();
+    data.remove();
+  });
+
   test("an ended session leaves no file", async () => {
     const data = folder();
     const server = await open(tiny.folder, data.path);
