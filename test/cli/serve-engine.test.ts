@@ -3,6 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { tinyModel } from "../server/tinker/model.ts";
+import { serve } from "../../src/cli/commands/serve.ts";
+import type { Screen } from "../../src/cli/screen.ts";
 import { guerdon } from "./guerdon.ts";
 
 const root = mkdtempSync(join(tmpdir(), "guerdon-cli-serve-"));
@@ -41,15 +43,16 @@ test("serve --engine serves a model until it is stopped, keeps its data where it
   expect(existsSync(join(root, "kept", "models"))).toBe(true);
 });
 
+const screen = { say: () => undefined, result: () => undefined } as unknown as Screen;
+
 test.each([
-  [["serve"], /needs a reward .* or a model's folder/],
-  [["serve", "./r.ts", "--engine", "m"], /needs a reward .* or a model's folder/],
-  [["serve", "--engine", "m", "--watch"], /--watch goes with a reward/],
-  [["serve", "./r.ts", "--max-models", "2"], /--max-models goes with --engine/],
-  [["serve", "--engine", "nowhere"], /There is no folder nowhere/],
-  [["serve", "--engine", ".", "--host", "0.0.0.0"], /give a key/],
-])("%j is refused", async (words, message) => {
-  const { status, said, out } = await guerdon(words, root);
-  expect([status, out]).toEqual([2, ""]);
-  expect(said).toMatch(message);
+  [undefined, {}, /needs a reward .* or a model's folder/],
+  ["./r.ts", { engine: "m" }, /needs a reward .* or a model's folder/],
+  [undefined, { engine: "m", watch: true }, /--watch goes with a reward/],
+  ["./r.ts", { maxModels: 2 }, /--max-models goes with --engine/],
+  [undefined, { engine: "nowhere" }, /There is no folder nowhere/],
+  [undefined, { engine: ".", host: "0.0.0.0" }, /give a key/],
+  [undefined, { engine: ".", tokenEnv: "GUERDON_NOT_SET" }, /no such environment variable/],
+])("serve %s %o is refused", async (reward, command, message) => {
+  await expect(serve(screen, reward, command)).rejects.toThrow(message);
 });

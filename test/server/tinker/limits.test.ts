@@ -229,6 +229,23 @@ describe("order", () => {
     }
   });
 
+  test("health and signs of life are answered while numbers are computed", async () => {
+    // A shape of its own: this pass is compiled, which takes longest.
+    const model = await server.adapter({ rank: 7, seed: 1 });
+    const taken = await server.post("forward_backward", backward(model, 1, [row]));
+    let isDone = false;
+    const done = server.result(taken).then((reply) => {
+      isDone = true;
+      return reply;
+    });
+    for (let i = 0; i < 3; i++) {
+      expect((await server.get("healthz")).status).toBe(200);
+      expect((await server.post("session_heartbeat", { session_id: model.slice(0, 36) })).status).toBe(200);
+    }
+    expect(isDone).toBe(false);
+    expect((await done).status).toBe(200);
+  });
+
   test("a model is made once, however often it is asked for", async () => {
     const body = { session_id: await server.session(), model_seq_id: 3, base_model: "tiny", lora_config: { rank: 2 } };
     const [one, two] = [await server.post("create_model", body), await server.post("create_model", body)];

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { serveEngine } from "../../../src/server/index.ts";
-import { backward, datum, folder, forward, logProbs, open, step, type Client } from "./client.ts";
+import { backward, datum, folder, forward, logProbs, open, step, type Client, type Reply } from "./client.ts";
 import { tinyModel } from "./model.ts";
 
 let tiny: Awaited<ReturnType<typeof tinyModel>>;
@@ -13,132 +13,106 @@ afterAll(() => tiny.remove());
 
 const rows = [datum([5, 6, 7, 8]), datum([9, 10, 11])];
 
-/** Runs some steps before and some after a restart of the server. */
-async function across(before: (server: Client) => Promise<void>, after: (server: Client) => Promise<void>): Promise<string> {
-  const data = folder();
-  try {
-    for (const part of [before, after]) {
-      const server = await open(tiny.folder, data.path, { port: 0 });
-      try {
-        await part(server);
-      } finally {
-        await server.close();
-      }
-    }
-    return data.path;
-  } finally {
-    data.remove();
-  }
-}
-
 const train = async (server: Client, model: string, from: number) => {
   await server.run("forward_backward", backward(model, from, rows));
   return server.run("optim_step", step(model, from + 1));
 };
+const read = async (server: Client, model: string, seq: number) => logProbs(await server.run("forward", forward(model, seq, rows)));
+const idOf = ({ body }: Reply) => (body as unknown as { sampling_session_id: string }).sampling_session_id;
 
-test("a model goes on from its last saved state, as if nothing had happened", async () => {
-  let model = "";
-  let session = "";
-  let lost: string | undefined;
-  let expected: number[] = [];
-  let path: string | undefined;
-  await across(
-    async (server) => {
-      model = await server.adapter();
-      session = model.slice(0, 36);
-      await train(server, model, 1);
-      path = (await server.run("save_weights", { model_id: model, seq_id: 3, path: "three" })).body.path;
-      await train(server, model, 4);
-      expected = logProbs(await server.run("forward", forward(model, 6, rows)));
-      lost = (await server.post("forward", forward(model, 8, rows))).body.request_id;
-    },
-    async (server) => {
-      expect((await server.post("session_heartbeat", { session_id: session })).status).toBe(200);
-      expect((await server.post("get_info", { model_id: model })).body).toMatchObject({ model_id: model, status: "saved", lora_rank: 4 });
-      // What went with the server is gone, and is to be sent again.
-      const gone = await server.post("retrieve_future", { request_id: lost });
-      expect([gone.status, gone.body.detail]).toEqual([410, expect.stringMatching(/send it again/)]);
-      // A step whose pass is lost would step with another gradient.
-      for (const seq of [5, 7, 9]) {
-        const reply = await server.post("optim_step", step(model, seq));
-        expect([reply.status, reply.body.detail]).toEqual([409, expect.stringMatching(/before request 4.*\/weights\/three/s)]);
-      }
-      expect((await server.post("forward", forward(model, null, rows))).status).toBe(409);
-      // The request that the state is of, and one before it.
-      const again = await server.run("save_weights", { model_id: model, seq_id: 3, path: "three" });
-      expect(again.body.path).toBe(path);
-      expect((await server.post("forward_backward", backward(model, 2, rows))).status).toBe(409);
-      await train(server, model, 4);
-      expect(logProbs(await server.run("forward", forward(model, 6, rows)))).toEqual(expected);
-      // And its state can begin another model.
-      const other = await server.adapter();
-      await server.run("load_weights", { model_id: other, seq_id: 1, path, optimizer: true });
-      await train(server, other, 2);
-      expect(logProbs(await server.run("forward", forward(other, 4, rows)))).toEqual(expected);
-    },
-  );
-});
+describe("after a restart", () => {
+  const data = folder();
+  let server: Client;
+  beforeAll(async () => {
+    const before = await open(tiny.folder, data.path);
+    for (const prepare of [saved, others, unplaced, samplers]) await prepare(before);
+    await before.close();
+    server = await open(tiny.folder, data.path);
+  });
+  afterAll(async () => {
+    await server.close();
+    data.remove();
+  });
 
-test("a model of which nothing was saved begins again as it began; an unloaded one stays unloaded", async () => {
-  let fresh = "";
-  let unloaded = "";
-  let loaded = "";
-  let first: number[] = [];
-  let early: number[] = [];
-  const models: object[] = [];
-  await across(
-    async (server) => {
-      const session_id = await server.session();
-      const body = { session_id, model_seq_id: 0, base_model: "tiny", lora_config: { rank: 4 } };
-      models.push(body);
-      fresh = (await server.run("create_model", body)).body.model_id!;
-      first = logProbs(await server.run("forward", forward(fresh, 1, rows)));
-      await train(server, fresh, 2);
-      unloaded = await server.adapter();
-      await train(server, unloaded, 1);
-      const { path } = (await server.run("save_weights", { model_id: unloaded, seq_id: 3, path: "x" })).body;
-      loaded = (await server.run("load_weights", { session_id, model_seq_id: 1, path, optimizer: true })).body.model_id!;
-      early = logProbs(await server.run("forward", forward(loaded, 1, rows)));
-      await train(server, loaded, 2);
-      await server.run("unload_model", { model_id: unloaded });
-    },
-    async (server) => {
-      // Asked for again, it is the same one.
-      expect((await server.run("create_model", models[0])).body.model_id).toBe(fresh);
-      expect(logProbs(await server.run("forward", forward(fresh, 1, rows)))).toEqual(first);
-      expect(logProbs(await server.run("forward", forward(loaded, 1, rows)))).toEqual(early);
-      expect((await server.post("forward", forward(unloaded, 4, rows))).status).toBe(404);
-    },
-  );
-});
+  const one = { model: "", path: "", lost: "", expected: [] as number[] };
+  async function saved(before: Client): Promise<void> {
+    one.model = await before.adapter();
+    await train(before, one.model, 1);
+    one.path = (await before.run("save_weights", { model_id: one.model, seq_id: 3, path: "three" })).body.path!;
+    await train(before, one.model, 4);
+    one.expected = await read(before, one.model, 6);
+    one.lost = (await before.post("forward", forward(one.model, 8, rows))).body.request_id!;
+  }
 
-test("without numbers, or with a gradient that waited, a model cannot be continued, only its state loaded", async () => {
-  const ids: string[] = [];
-  await across(
-    async (server) => {
-      const [plain, waiting] = [await server.adapter(), await server.adapter()];
-      ids.push(plain, waiting);
-      await server.run("forward_backward", backward(plain, null, rows));
-      await server.run("optim_step", step(plain, null));
-      await server.run("save_weights", { model_id: plain, path: "x" });
-      await server.run("forward_backward", backward(waiting, 1, rows));
-      await server.run("save_weights", { model_id: waiting, seq_id: 2, path: "x" });
-    },
-    async (server) => {
-      for (const [id, seq] of [
-        [ids[0]!, null],
-        [ids[1]!, 3],
-      ] as const) {
-        const reply = await server.post("optim_step", step(id, seq));
-        expect([reply.status, reply.body.detail]).toEqual([409, expect.stringContaining(`tinker://${id}/weights/x`)]);
-        const next = await server.adapter();
-        expect((await server.run("load_weights", { model_id: next, seq_id: 1, path: `tinker://${id}/weights/x` })).status).toBe(200);
-      }
-    },
-  );
-});
+  test("a model goes on from its last saved state, as if nothing had happened", async () => {
+    const { model, path, expected } = one;
+    expect((await server.post("session_heartbeat", { session_id: model.slice(0, 36) })).status).toBe(200);
+    expect((await server.post("get_info", { model_id: model })).body).toMatchObject({ model_id: model, status: "saved", lora_rank: 4 });
+    // What went with the server is gone, and is to be sent again.
+    const gone = await server.post("retrieve_future", { request_id: one.lost });
+    expect([gone.status, gone.body.detail]).toEqual([410, expect.stringMatching(/send it again/)]);
+    // A step whose pass is lost would step with another gradient.
+    for (const seq of [5, 7, 9]) {
+      const reply = await server.post("optim_step", step(model, seq));
+      expect([reply.status, reply.body.detail]).toEqual([409, expect.stringMatching(/before request 4.*\/weights\/three/s)]);
+    }
+    expect((await server.post("forward", forward(model, null, rows))).status).toBe(409);
+    // The request that the state is of, and one before it.
+    expect((await server.run("save_weights", { model_id: model, seq_id: 3, path: "three" })).body.path).toBe(path);
+    expect((await server.post("forward_backward", backward(model, 2, rows))).status).toBe(409);
+    await train(server, model, 4);
+    expect(await read(server, model, 6)).toEqual(expected);
+    // And its state can begin another model.
+    const other = await server.adapter();
+    await server.run("load_weights", { model_id: other, seq_id: 1, path, optimizer: true });
+    await train(server, other, 2);
+    expect(await read(server, other, 4)).toEqual(expected);
+  });
 
-test("sampling sessions on the base and on checkpoints are found again, those on weights in memory are gone", async () => {
+  const more = { fresh: "", unloaded: "", loaded: "", first: [] as number[], early: [] as number[], body: {} };
+  async function others(before: Client): Promise<void> {
+    const session_id = await before.session();
+    more.body = { session_id, model_seq_id: 0, base_model: "tiny", lora_config: { rank: 4 } };
+    more.fresh = (await before.run("create_model", more.body)).body.model_id!;
+    more.first = await read(before, more.fresh, 1);
+    await train(before, more.fresh, 2);
+    more.unloaded = await before.adapter();
+    await train(before, more.unloaded, 1);
+    const { path } = (await before.run("save_weights", { model_id: more.unloaded, seq_id: 3, path: "x" })).body;
+    more.loaded = (await before.run("load_weights", { session_id, model_seq_id: 1, path, optimizer: true })).body.model_id!;
+    more.early = await read(before, more.loaded, 1);
+    await train(before, more.loaded, 2);
+    await before.run("unload_model", { model_id: more.unloaded });
+  }
+
+  test("a model of which nothing was saved begins again as it began; an unloaded one stays unloaded", async () => {
+    // Asked for again, it is the same one.
+    expect((await server.run("create_model", more.body)).body.model_id).toBe(more.fresh);
+    expect(await read(server, more.fresh, 1)).toEqual(more.first);
+    expect(await read(server, more.loaded, 1)).toEqual(more.early);
+    expect((await server.post("forward", forward(more.unloaded, 4, rows))).status).toBe(404);
+  });
+
+  const loose: (readonly [model: string, seq: number | null])[] = [];
+  async function unplaced(before: Client): Promise<void> {
+    const [plain, waiting] = [await before.adapter(), await before.adapter()];
+    loose.push([plain, null], [waiting, 3]);
+    await before.run("forward_backward", backward(plain, null, rows));
+    await before.run("optim_step", step(plain, null));
+    await before.run("save_weights", { model_id: plain, path: "x" });
+    await before.run("forward_backward", backward(waiting, 1, rows));
+    await before.run("save_weights", { model_id: waiting, seq_id: 2, path: "x" });
+  }
+
+  test("without numbers, or with a gradient that waited, a model cannot be continued, only its state loaded", async () => {
+    for (const [id, seq] of loose) {
+      const reply = await server.post("optim_step", step(id, seq));
+      expect([reply.status, reply.body.detail]).toEqual([409, expect.stringContaining(`tinker://${id}/weights/x`)]);
+      const next = await server.adapter();
+      expect((await server.run("load_weights", { model_id: next, seq_id: 1, path: `tinker://${id}/weights/x` })).status).toBe(200);
+    }
+  });
+
   const ids: string[] = [];
   const answers: unknown[] = [];
   const ask = (sampling_session_id: string) => ({
@@ -147,25 +121,21 @@ test("sampling sessions on the base and on checkpoints are found again, those on
     prompt: { chunks: [{ tokens: [5] }] },
     sampling_params: { max_tokens: 4, seed: 1, stop: [] },
   });
-  await across(
-    async (server) => {
-      const model = await server.adapter();
-      const session_id = model.slice(0, 36);
-      await train(server, model, 1);
-      const { path } = (await server.run("save_weights_for_sampler", { model_id: model, seq_id: 3, path: "x" })).body;
-      for (const [i, from] of [{ base_model: "tiny" }, { model_path: path }].entries()) {
-        const made = await server.post("create_sampling_session", { session_id, sampling_session_seq_id: i, ...from });
-        ids.push((made.body as unknown as { sampling_session_id: string }).sampling_session_id);
-      }
-      const inMemory = await server.run("save_weights_for_sampler", { model_id: model, seq_id: 4, sampling_session_seq_id: 2 });
-      ids.push((inMemory.body as unknown as { sampling_session_id: string }).sampling_session_id);
-      for (const id of ids) answers.push((await server.run("asample", ask(id))).body);
-    },
-    async (server) => {
-      for (const i of [0, 1]) expect((await server.run("asample", ask(ids[i]!))).body).toEqual(answers[i]);
-      expect((await server.post("asample", ask(ids[2]!))).status).toBe(404);
-    },
-  );
+  async function samplers(before: Client): Promise<void> {
+    const model = await before.adapter();
+    const session_id = model.slice(0, 36);
+    await train(before, model, 1);
+    const { path } = (await before.run("save_weights_for_sampler", { model_id: model, seq_id: 3, path: "x" })).body;
+    for (const [i, from] of [{ base_model: "tiny" }, { model_path: path }].entries())
+      ids.push(idOf(await before.post("create_sampling_session", { session_id, sampling_session_seq_id: i, ...from })));
+    ids.push(idOf(await before.run("save_weights_for_sampler", { model_id: model, seq_id: 4, sampling_session_seq_id: 2 })));
+    for (const id of ids) answers.push((await before.run("asample", ask(id))).body);
+  }
+
+  test("sampling sessions on the base and on checkpoints are found again, those on weights in memory are gone", async () => {
+    for (const i of [0, 1]) expect((await server.run("asample", ask(ids[i]!))).body).toEqual(answers[i]);
+    expect((await server.post("asample", ask(ids[2]!))).status).toBe(404);
+  });
 });
 
 test("two threads compute what one does", async () => {
