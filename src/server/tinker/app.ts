@@ -216,8 +216,9 @@ export function application({ service, folder, key, maxBytes, waitMs, onEvent }:
     const creates = bodies.create_and_load.safeParse(sent);
     if (typeof sent === "object" && sent !== null && "session_id" in sent && sent.session_id !== null) {
       if (!creates.success) throw new Refused(422, faultOf(creates.error));
-      const { session_id, model_seq_id, path, optimizer } = creates.data;
-      const { model, future } = await service.createFrom(session_id, model_seq_id, path, optimizer, digestOf([path, optimizer]));
+      const { session_id, model_seq_id, base_model, path, optimizer } = creates.data;
+      const begin = { path, optimizer, base: base_model ?? null };
+      const { model, future } = await service.createFrom(session_id, model_seq_id, begin, digestOf(begin));
       return pending(c, future, { model_id: model });
     }
     const read = bodies.load_weights.safeParse(sent);

@@ -24,6 +24,9 @@ const unasked = (what: string) =>
     .refine((value) => value === null || value === 0 || value === false, { message: `${what} is not offered by this server` })
     .optional();
 
+const adamw = z.object({ type: z.literal("adamw", "must be adamw: no other optimizer is offered by this server") }).nullish();
+
+/** Bodies of requests by call, as this server takes them. */
 export const bodies = {
   ...requests,
   create_session: requests.create_session.extend({ tags: z.array(z.string()).default([]), sdk_version: z.string().default("") }),
@@ -32,12 +35,15 @@ export const bodies = {
     lora_config: requests.create_model.shape.lora_config.refine((lora) => !lora || lora.rank <= highestRank, {
       message: `rank must be at most ${highestRank}`,
     }),
-    optimizer_config: z.object({ type: z.literal("adamw", "must be adamw: no other optimizer is offered by this server") }).nullish(),
+    optimizer_config: adamw,
   }),
+  forward: requests.forward.extend({ seq_id: seqId }),
+  forward_backward: requests.forward_backward.extend({ seq_id: seqId }),
   optim_step: requests.optim_step.extend({ seq_id: seqId }),
-  save_weights: requests.save_weights.extend({ seq_id: seqId }),
+  save_weights: requests.save_weights.extend({ seq_id: seqId, ttl_seconds: unasked("ttl_seconds") }),
   save_weights_for_sampler: requests.save_weights_for_sampler.extend({
     seq_id: seqId,
+    ttl_seconds: unasked("ttl_seconds"),
     sampling_session_seq_id: z.int().min(0).max(999_999_999).nullish(),
     kind: z.literal("snapshot", "must be snapshot: weights that change under a sampling session are not offered by this server").nullish(),
   }),
@@ -49,7 +55,7 @@ export const bodies = {
     base_model: z.string().min(1).nullish(),
     path: z.string().min(1),
     optimizer: z.boolean().default(false),
-    optimizer_config: z.object({ type: z.literal("adamw", "must be adamw: no other optimizer is offered by this server") }).nullish(),
+    optimizer_config: adamw,
   }),
   create_sampling_session: requests.create_sampling_session.extend({ sampling_session_seq_id: z.int().min(0).max(999_999_999) }),
   asample: requests.asample.extend({

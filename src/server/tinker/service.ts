@@ -66,7 +66,12 @@ export interface Service {
     digest: string,
   ): { readonly model: string; readonly future: string };
   /** A new model that begins as a checkpoint. */
-  createFrom(session: string, number: number, path: string, optimizer: boolean, digest: string): Promise<{ model: string; future: string }>;
+  createFrom(
+    session: string,
+    number: number,
+    begin: Beginning,
+    digest: string,
+  ): Promise<{ readonly model: string; readonly future: string }>;
   info(model: string): { readonly id: string; readonly adapter: Adapter; readonly status: string; readonly created: string };
   models(): readonly string[];
   pass(request: PassRequest): string;
@@ -80,6 +85,13 @@ export interface Service {
   endSession(id: string, why: string): void;
   /** Lets what runs come to its end, and nothing more. */
   close(): Promise<void>;
+}
+
+/** What a model begins as, and the base that its client takes it to be on. */
+export interface Beginning {
+  readonly path: string;
+  readonly optimizer: boolean;
+  readonly base: string | null;
 }
 
 export interface LoraRequest {
@@ -224,7 +236,8 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
       return add(session, number, () => adapterOf(lora, base.projections), null, digest);
     },
 
-    async createFrom(session, number, path, optimizer, digest) {
+    async createFrom(session, number, { path, optimizer, base: baseName }, digest) {
+      if (baseName !== null) checkBase(baseName);
       const address = await checkpoint(path, ["weights"]);
       const source = known.find(address.model);
       if (!source) throw new Refused(404, `There is no checkpoint ${path}.`);

@@ -42,6 +42,7 @@ describe("bodies that are not what they should be", () => {
       /chunks\[0\]\.type/,
     ],
     ["a negative number", forward("m", -1, [row]), 422, /^seq_id/],
+    ["number 0", forward("m", 0, [row]), 422, /^seq_id/],
     ["number 0 for a step", step("m", 0), 422, /^seq_id/],
     ["a learning rate below 0", step("m", 1, { learning_rate: -1 }), 422, /adam_params\.learning_rate/],
     ["a beta of 1", step("m", 1, { learning_rate: 1, beta1: 1 }), 422, /adam_params\.beta1/],
@@ -292,6 +293,10 @@ describe("order", () => {
       expect([reply.status, reply.body.detail]).toEqual([422, expect.stringMatching(/is not offered/)]);
     }
     expect((await server.post("asample", { ...sample, topk_sample_logprobs: 0 })).status).toBe(200);
+    for (const call of ["save_weights", "save_weights_for_sampler"])
+      expect((await server.post(call, { model_id: "m", seq_id: 1, path: "x", ttl_seconds: 3600 })).body.detail).toMatch(
+        /ttl_seconds is not/,
+      );
     const model = { session_id: await server.session(), model_seq_id: 0, base_model: "tiny", lora_config: { rank: 2 } };
     expect((await server.post("create_model", { ...model, optimizer_config: { type: "dimuon" } })).status).toBe(422);
   });
