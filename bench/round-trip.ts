@@ -14,7 +14,7 @@ import { loadavg, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { localEngine, tinkerEngine } from "../src/engines/index.ts";
 import { readModel, transformer, writeModel } from "../src/policies/index.ts";
-import type { LoraConfig, TransformerConfig } from "../src/policies/index.ts";
+import type { LoraConfig } from "../src/policies/index.ts";
 import { symbolTokenizer } from "../src/policies/tokenizer.ts";
 import { bootstrapInterval, mean, median as middle } from "../src/statistics/index.ts";
 import { stream } from "../src/statistics/stream.ts";
@@ -56,11 +56,9 @@ try {
  * warm-up, so that answers have the lengths that they have in the job.
  */
 async function makeBase(): Promise<void> {
-  const config: TransformerConfig = {
-    ...{ vocabulary, context, layers, width, heads, hidden: 4 * width },
-    ...{ norm: "rms", positions: "rotary", activation: "swiglu", tied: true, queryKeyNorm: true },
-  };
-  const policy = transformer(config, { tokenizer });
+  const sizes = { vocabulary, context, layers, width, heads, hidden: 4 * width };
+  const kind = { norm: "rms", positions: "rotary", activation: "swiglu", tied: true, queryKeyNorm: true } as const;
+  const policy = transformer({ ...sizes, ...kind }, { tokenizer });
   const engine = await localEngine({ policy, seed: 1, threads });
   for await (const { index, loss } of train({
     engine,

@@ -1,6 +1,6 @@
 /**
  * Three GRPO and three DPO steps on a SkyRL server (JAX on the CPU), and the same steps with the local engine from the same adapter and
- * on the same answers. Run by run.sh, which makes the Python environment and the model. Writes result.json.
+ * on the same answers (tied.ts says what is special about SkyRL's adapter). Run by run.sh, which makes the Python environment and the model. Writes result.json.
  */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -18,6 +18,7 @@ import { grpo, onlineDpo, train } from "../../src/training/index.ts";
 import type { Method, TextEngine, TrainOptions, TrainReport } from "../../src/training/index.ts";
 import { describeMachine } from "../../src/training/runs/machine.ts";
 import { startSkyRL } from "./server.ts";
+import { withSharedA } from "./tied.ts";
 
 const here = import.meta.dirname;
 const folder = join(here, ".work/tiny");
@@ -27,6 +28,9 @@ const lora: LoraConfig = {
   alpha: 32,
   targets: ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
 };
+
+/** What is taken for rounding in float32: nats of log-probabilities, and losses and norms, absolute or relative. */
+const tolerance = 1e-4;
 
 /** The reward: the answer's last number is even. */
 const environment: TextEnvironment = {
@@ -42,7 +46,7 @@ const environment: TextEnvironment = {
 // SkyRL's JAX backend does not clip, whatever a step asks for; a limit that is never reached says the same to both.
 const shared = { groupSize: 8, learningRate: 1e-2, optimizer: { clipNorm: 1e6 } };
 const methods: readonly { readonly name: string; readonly method: Method; readonly reference?: "base" }[] = [
-  { name: "GRPO", method: grpo({ as: "paper", ...shared }), reference: "base" },
+  { name: "GRPO", method: grpo({ as: "trl", kl: { estimator: "k3", coefficient: 0.04 }, ...shared }), reference: "base" },
   { name: "DPO", method: onlineDpo(shared) },
 ];
 
@@ -79,6 +83,7 @@ try {
     machine: describeMachine(),
     seconds: { start: server.seconds, training: (performance.now() - began) / 1000 },
     model: "random Qwen3, 2 layers of width 32, 64 words; LoRA of rank 8 on all projections",
+    tolerance,
     adapters: results.map(({ method, start, end }) => ({ method, start, end })),
     steps,
   };
@@ -98,9 +103,7 @@ try {
     console.log(
       `${method}: after three steps the adapters differ by ${end.largestDifference.toExponential(1)}, having moved by ${end.moved.toFixed(4)}.`,
     );
-  for (const { method, step, skyrl } of steps)
-    if (!(Number.isFinite(skyrl.loss) && Number.isFinite(skyrl.gradientNorm) && skyrl.loss !== 0 && skyrl.gradientNorm !== 0))
-      throw new Error(`${method} step ${step}: loss ${skyrl.loss}, gradient norm ${skyrl.gradientNorm}; both must be finite and not 0.`);
+  for (const one of steps) check(one);
 } catch (cause) {
   failure = cause;
   console.error(`The server's last words:\n${server.lastWords()}`);
@@ -128,7 +131,7 @@ async function compare({ name, method, reference }: (typeof methods)[number]) {
   const { policy, parameters } = await readModel(folder, { lora });
   const local = await localEngine({ policy, parameters: { ...parameters, ...start }, seed: 0 });
   const differences: number[] = [];
-  const locally = await all({ ...options, engine: replaying(local, drawn, differences) });
+  const locally = await all({ ...options, engine: replaying(withSharedA(local), drawn, differences) });
   const ended = await local.weights();
   local.dispose();
   policy.dispose();
@@ -155,6 +158,17 @@ async function compare({ name, method, reference }: (typeof methods)[number]) {
     start: { tensors: Object.keys(start).length, largestOfB: largest(start, (key) => key.includes("lora_B")) },
     end: { moved: difference(start, end), largestDifference: difference(end, ended) },
   };
+}
+
+/** @throws when a number of SkyRL's is not finite, is 0, or is not the local engine's */
+function check({ method, step, skyrl, local, logProbs }: Compared): void {
+  const where = `${method}, step ${step}`;
+  for (const name of ["loss", "gradientNorm"] as const) {
+    if (!Number.isFinite(skyrl[name]) || skyrl[name] === 0) throw new Error(`${where}: ${name} is ${skyrl[name]}.`);
+    if (!(Math.abs(skyrl[name] - local[name]) <= tolerance * Math.max(1, Math.abs(local[name]))))
+      throw new Error(`${where}: ${name} is ${skyrl[name]} with SkyRL and ${local[name]} with the local engine.`);
+  }
+  if (!(logProbs.samplerToLocal <= tolerance)) throw new Error(`${where}: log-probabilities differ by ${logProbs.samplerToLocal}.`);
 }
 
 async function all(options: TrainOptions): Promise<TrainReport[]> {
@@ -192,7 +206,9 @@ async function adapterOf(engine: TinkerEngine, name: string): Promise<Record<str
   const [model, saved] = [address[2]!, address.at(-1)!];
   const unpacked = mkdtempSync(join(tmpdir(), "guerdon-adapter-"));
   try {
-    execFileSync("tar", ["-xzf", join(server.checkpoints, model, "sampler_weights", `${saved}.tar.gz`), "-C", unpacked]);
+    execFileSync("tar", ["-xzf", join(server.checkpoints, model, "sampler_weights", `${saved}.tar.gz`), "-C", unpacked], {
+      stdio: "ignore",
+    });
     return parseSafetensors(readFileSync(join(unpacked, "adapter_model.safetensors"))).tensors;
   } finally {
     rmSync(unpacked, { recursive: true });
