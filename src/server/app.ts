@@ -7,7 +7,7 @@ import type { Score } from "../rewards/index.ts";
 import { groupOf } from "../rewards/units.ts";
 import type { Scoring } from "./crew.ts";
 import { description } from "./description.ts";
-import { secretCheck } from "./listening.ts";
+import { isJson, secretCheck } from "./listening.ts";
 import type { Metrics } from "./metrics.ts";
 import { replyOf, rowsOf } from "./open-rlhf.ts";
 import * as schemas from "./schemas.ts";
@@ -88,7 +88,7 @@ export function application(settings: AppSettings): Hono {
         throw new Refused(401, "unauthorized", "This server wants a token: Authorization: Bearer <token>.");
       if (method !== "POST") return next();
       if (settings.isDraining()) throw new Refused(503, "ending", "The server is ending.");
-      if (!/json/i.test(c.req.header("content-type") ?? ""))
+      if (!isJson(c.req.header("content-type")))
         throw new Refused(415, "not-json", "Send JSON, with the header Content-Type: application/json.");
       // Reading the size from the header is much cheaper than watching the body.
       const length = c.req.header("content-length");

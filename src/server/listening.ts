@@ -16,6 +16,14 @@ export function secretCheck(secret: string): (given: string) => boolean {
 /** Whether only this machine reaches an address to listen at. */
 export const isLoopback = (host: string): boolean => /^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host);
 
+/**
+ * The media type of a header, without its parameters. A page of any site may post `text/plain; json` without asking first, so the word in a
+ * parameter says nothing.
+ */
+const mediaType = (header: string | undefined): string => (header ?? "").split(";")[0]!.trim().toLowerCase();
+export const isJson = (header: string | undefined): boolean => /^application\/([\w.+-]+\+)?json$/.test(mediaType(header));
+export const isProtobuf = (header: string | undefined): boolean => mediaType(header) === "application/x-protobuf";
+
 export interface Listening {
   readonly url: string;
   readonly port: number;

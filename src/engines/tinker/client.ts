@@ -77,7 +77,7 @@ const firstPauseMs = 4;
  *
  * - Dropped connections, cut or unreadable answers, HTTP 408, 429 and 5xx are sent again with growing, jittered pauses and the same body,
  *   hence the same seq_id, by which the service tells a repetition from a new request. `retry-after` is obeyed.
- * - HTTP 410 for a result submits the request again. Other statuses are errors with the service's own words.
+ * - HTTP 410 for a result submits the request again, as often as it would be tried. Other statuses are errors with the service's own words.
  * - A sign of life goes out every 10 s on a line of its own, however long other calls take or have to wait.
  * - The key is in no error and no answer.
  *
@@ -149,6 +149,7 @@ export function tinkerClient(options: TinkerClientOptions): TinkerClient {
     return {
       modelId: taken.model_id ?? null,
       result: async (signal) => {
+        let dropped = 0;
         for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
           const began = performance.now();
           try {
@@ -160,7 +161,7 @@ export function tinkerClient(options: TinkerClientOptions): TinkerClient {
           } catch (cause) {
             const failure = failureOf(cause);
             // The result was dropped: the same request, with the same seq_id, finds it or makes it again.
-            if (failure?.status === 410) taken = await send();
+            if (failure?.status === 410 && ++dropped < tries) taken = await send();
             else if (failure?.status !== 408 && failure?.kind !== "timeout") throw cause;
           }
           // A server that held the question open has made us wait already.

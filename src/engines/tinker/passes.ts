@@ -35,14 +35,18 @@ export async function pass(
     datumOf(rows[i]!, i, Object.fromEntries(Object.entries(columns).map(([name, perRow]) => [name, perRow[i]!]))),
   );
   const answers = await Promise.all(
-    requestsOf(data).map((part) => {
+    requestsOf(data).map(async (part) => {
       const input = { data: part, loss_fn: loss, ...(config && { loss_fn_config: { ...config } }) };
-      return call === "forward" ? model.run(call, { forward_input: input }) : model.run(call, { forward_backward_input: input });
+      const { loss_fn_outputs: made } = await (call === "forward"
+        ? model.run(call, { forward_input: input })
+        : model.run(call, { forward_backward_input: input }));
+      // Of every request: one too many here and one too few there would give rows the numbers of others.
+      if (made.length !== part.length)
+        throw new GuerdonError("io", `${call} answered with ${made.length} results for ${part.length} rows.`);
+      return made;
     }),
   );
-  const outputs = answers.flatMap((answer) => answer.loss_fn_outputs);
-  if (outputs.length !== data.length)
-    throw new GuerdonError("io", `${call} answered with ${outputs.length} results for ${data.length} rows.`);
+  const outputs = answers.flat();
   const logProbs: Float32Array[] = rows.map(() => new Float32Array(0));
   sent.forEach((i, k) => (logProbs[i] = actionsOf(call, outputs[k]!, rows[i]!, i)));
   return { logProbs };

@@ -11,25 +11,58 @@ import { z } from "zod";
 const count = z.int().min(0);
 const name = z.string().min(1);
 
+/*
+ * Lists from elsewhere may have millions of entries that are wrong. Only the first is told: one issue an entry would fill the memory.
+ */
+
+/** A list of plain values. */
+const plain = <T>(fits: (value: unknown) => boolean, what: string) =>
+  z.custom<T[]>(Array.isArray, "expected a list").check(({ value, issues }) => {
+    const i = value.findIndex((one) => !fits(one));
+    if (i >= 0) issues.push({ code: "custom", input: value[i], path: [i], message: `expected ${what}` });
+  });
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+const counts = plain<number>(isCount, "a whole number from 0");
+const numbers = plain<number>(Number.isFinite, "a number");
+const numbersOrNulls = plain<number | null>((value) => value === null || Number.isFinite(value), "a number or null");
+const texts = plain<string>((value) => typeof value === "string", "a text");
+
+/** The most entries of any other list, such as rows. */
+export const mostEntries = 65_536;
+
+/** A list of what has parts of its own. */
+const list = <T extends z.ZodType>(entry: T): z.ZodType<z.output<T>[], z.input<T>[]> =>
+  z.custom<z.input<T>[]>(Array.isArray, "expected a list").transform((values, { issues }) => {
+    const entries: z.output<T>[] = [];
+    if (values.length > mostEntries) issues.push({ code: "custom", input: values.length, message: `more than ${mostEntries} entries` });
+    else
+      for (const [i, value] of values.entries()) {
+        const read = entry.safeParse(value);
+        if (read.success) entries.push(read.data);
+        else {
+          const [first] = read.error.issues;
+          issues.push({ code: "custom", input: value, path: [i, ...first!.path], message: first!.message });
+          break;
+        }
+      }
+    return entries;
+  });
+
 /** One piece of a prompt. Image chunks exist in the protocol and are not among these: language models on text alone. */
-const chunk = z.object({ type: z.literal("encoded_text").default("encoded_text"), tokens: z.array(count) });
-const modelInput = z.object({ chunks: z.array(chunk) });
+const chunk = z.object({ type: z.literal("encoded_text").default("encoded_text"), tokens: counts });
+const modelInput = z.object({ chunks: list(chunk) });
 
 /** A tensor, flattened row by row. `shape` defaults to the length of `data`. */
 const tensorData = z.object({
-  data: z.array(z.number()),
+  data: numbers,
   dtype: z.enum(["int64", "float32"]).optional(),
-  shape: z.array(count).nullish(),
+  shape: counts.nullish(),
 });
 
 /** Numbers that a server computed: what is not finite arrives as null, since JSON has no NaN. */
-const computed = z.object({
-  data: z.array(z.number().nullable()),
-  dtype: z.enum(["int64", "float32"]).optional(),
-  shape: z.array(count).nullish(),
-});
+const computed = z.object({ ...tensorData.shape, data: numbersOrNulls });
 
-const tokens = z.object({ ...tensorData.shape, data: z.array(count) });
+const tokens = z.object({ ...tensorData.shape, data: counts });
 
 /**
  * One row to train on. `target_tokens[i]` is what position i must predict, so it is already shifted by the client; every tensor has the
@@ -52,7 +85,12 @@ const datum = z.object({
  */
 export const losses = ["cross_entropy", "importance_sampling", "ppo", "cispo"] as const;
 
-const pass = z.object({ data: z.array(datum), loss_fn: z.enum(losses), loss_fn_config: z.record(z.string(), z.number()).nullish() });
+/** Numbers by name. */
+const coefficients = z.custom<Record<string, number>>(
+  (value) => typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).every(Number.isFinite),
+  "expected numbers by name",
+);
+const pass = z.object({ data: list(datum), loss_fn: z.enum(losses), loss_fn_config: coefficients.nullish() });
 
 const loraConfig = z.object({
   rank: z.int().min(1),
@@ -76,7 +114,7 @@ const samplingParams = z.object({
   max_tokens: count.nullish(),
   seed: z.int().nullish(),
   /** Absent: the tokenizer's end tokens; an empty list: none at all. */
-  stop: z.union([z.string(), z.array(count), z.array(z.string())]).nullish(),
+  stop: z.union([z.string(), counts, texts]).nullish(),
   temperature: z.number().min(0).default(1),
   /** -1 keeps all. */
   top_k: z.int().min(-1).default(-1),
@@ -91,7 +129,7 @@ const seqId = z.int().min(0).nullish();
 /** Bodies of requests by call. */
 export const requests = {
   create_session: z.object({
-    tags: z.array(z.string()),
+    tags: texts,
     user_metadata: z.record(z.string(), z.unknown()).nullish(),
     sdk_version: z.string(),
     type: z.literal("create_session").optional(),
@@ -152,7 +190,7 @@ const pending = z.object({
 /** `logprobs[i] = log p(target_tokens[i] | inputs up to i)` under the weights of this pass, one entry a datum. */
 const passOutput = z.object({
   loss_fn_output_type: z.string().nullish(),
-  loss_fn_outputs: z.array(z.looseObject({ logprobs: computed })),
+  loss_fn_outputs: list(z.looseObject({ logprobs: computed })),
   metrics: z.record(z.string(), z.number().nullable()).nullish(),
 });
 
@@ -188,11 +226,9 @@ export const answers = {
   load_weights: z.object({ path: z.string().nullish() }),
   save_weights_for_sampler: z.object({ path: z.string().nullish(), sampling_session_id: name.nullish() }),
   asample: z.object({
-    sequences: z.array(
-      z.object({ tokens: z.array(count), logprobs: z.array(z.number().nullable()).nullish(), stop_reason: z.enum(["length", "stop"]) }),
-    ),
+    sequences: list(z.object({ tokens: counts, logprobs: numbersOrNulls.nullish(), stop_reason: z.enum(["length", "stop"]) })),
     /** One a prompt token; null for the first, which nothing comes before. */
-    prompt_logprobs: z.array(z.number().nullable()).nullish(),
+    prompt_logprobs: numbersOrNulls.nullish(),
     topk_prompt_logprobs: z.array(z.array(z.tuple([count, z.number()])).nullable()).nullish(),
   }),
   unload_model: z.object({ model_id: name.nullish() }),

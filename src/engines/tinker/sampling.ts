@@ -61,6 +61,9 @@ export async function drawAnswers(
       const { sequences } = await taken.result(signal);
       if (sequences.length !== members.length)
         throw new GuerdonError("io", `asample answered with ${sequences.length} samples where ${members.length} were asked for.`);
+      const long = sequences.find(({ tokens }) => tokens.length > maxActions);
+      if (long)
+        throw new GuerdonError("io", `asample answered with ${long.tokens.length} tokens where ${maxActions} were asked for at most.`);
       members.forEach((i, k) => (results[i] = answerOf(starts[i]!, sequences[k]!, ends, tokenizer, i)));
     }),
   );

@@ -2,7 +2,7 @@ import { Hono, type Context } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { z } from "zod";
 import { GuerdonError } from "../../error.ts";
-import { isLoopback, secretCheck } from "../listening.ts";
+import { isJson, isLoopback, isProtobuf, secretCheck } from "../listening.ts";
 import { passFrom } from "./messages.ts";
 import { bodies, faultOf, passOf, passRequest, sampleRequest } from "./requests.ts";
 import { Refused } from "./refused.ts";
@@ -56,9 +56,8 @@ export function application({ service, folder, key, maxBytes, waitMs, onEvent }:
       // A page of another site can have a name that leads to this machine; without a key nothing else keeps it out.
       throw new Refused(403, "Without a key this server answers to names of this machine only, such as localhost.");
     if (c.req.method !== "POST") return next();
-    const type = c.req.header("content-type") ?? "";
-    if (!/json/i.test(type) && !type.includes(protobuf))
-      throw new Refused(415, "Send JSON, with the header Content-Type: application/json.");
+    const type = c.req.header("content-type");
+    if (!isJson(type) && !isProtobuf(type)) throw new Refused(415, "Send JSON, with the header Content-Type: application/json.");
     if (c.req.header("content-encoding")) throw new Refused(415, "Send bodies as they are, without a Content-Encoding.");
     // Reading the size from the header is much cheaper than watching the body.
     const length = c.req.header("content-length");
@@ -189,7 +188,7 @@ export function application({ service, folder, key, maxBytes, waitMs, onEvent }:
     return pending(c, service.pass(passRequest(passOf(given, given.forward_input, false), service.base)));
   });
   app.post("/api/v1/forward_backward", async (c) => {
-    if (c.req.header("content-type")?.includes(protobuf))
+    if (isProtobuf(c.req.header("content-type")))
       return pending(c, service.pass(passRequest(passFrom(new Uint8Array(await c.req.arrayBuffer())), service.base)));
     const given = await body(c, bodies.forward_backward);
     return pending(c, service.pass(passRequest(passOf(given, given.forward_backward_input, true), service.base)));

@@ -1,4 +1,4 @@
-import { losses } from "../../engines/tinker/protocol.ts";
+import { losses, mostEntries } from "../../engines/tinker/protocol.ts";
 import type { Loss } from "../../engines/tinker/protocol.ts";
 import { bytesOf, fields, message, numberOf, textOf } from "./protobuf.ts";
 import { Refused } from "./refused.ts";
@@ -39,8 +39,11 @@ export function passFrom(body: Uint8Array): SentPass {
   for (const field of fields(body)) {
     if (field.number === 1) modelId = textOf(field);
     else if (field.number === 2) seqId = numberOf(field);
-    else if (field.number === 3) data.push(datumFrom(bytesOf(field), data.length));
-    else if (field.number === 4) loss = textOf(field);
+    else if (field.number === 3) {
+      // A row can be two bytes here, and is many in memory.
+      if (data.length === mostEntries) throw new Refused(422, `There are more than ${mostEntries} data.`);
+      data.push(datumFrom(bytesOf(field), data.length));
+    } else if (field.number === 4) loss = textOf(field);
     else if (field.number === 5) {
       const [key, value] = entryFrom(bytesOf(field));
       if (typeof value === "number") config.set(key, value);
@@ -118,8 +121,9 @@ function tensorFrom(bytes: Uint8Array, name: string): SentTensor {
     else if (field.number === 2) throw new Refused(422, `${name} is a sparse tensor: send it dense.`);
     else if (field.number === 3) type = numberOf(field);
     else if (field.number === 4) {
-      if (typeof field.value === "number") shape.push(field.value);
-      else shape.push(...packed(field.value));
+      const sizes = typeof field.value === "number" ? [field.value] : packed(field.value.subarray(0, 100));
+      if (shape.length + sizes.length > 8) throw new Refused(422, `${name} has more than 8 axes.`);
+      shape.push(...sizes);
     }
   }
   const data =

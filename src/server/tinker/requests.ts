@@ -29,7 +29,10 @@ const adamw = z.object({ type: z.literal("adamw", "must be adamw: no other optim
 /** Bodies of requests by call, as this server takes them. */
 export const bodies = {
   ...requests,
-  create_session: requests.create_session.extend({ tags: z.array(z.string()).default([]), sdk_version: z.string().default("") }),
+  create_session: requests.create_session.extend({
+    tags: requests.create_session.shape.tags.default([]),
+    sdk_version: z.string().default(""),
+  }),
   create_model: requests.create_model.extend({
     model_seq_id: z.int().min(0).max(999_999_999),
     lora_config: requests.create_model.shape.lora_config.refine((lora) => !lora || lora.rank <= highestRank, {

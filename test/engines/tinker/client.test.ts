@@ -4,7 +4,7 @@ import { failureOf } from "../../../src/policies/index.ts";
 import { tinkerClient } from "../../../src/engines/tinker/client.ts";
 import type { TinkerClientOptions } from "../../../src/engines/tinker/client.ts";
 import { breaksOff, cut, fakeServer, hangsUp, json, page } from "../../policies/remote/server.ts";
-import type { FakeServer } from "../../policies/remote/server.ts";
+import type { Behaviour, FakeServer } from "../../policies/remote/server.ts";
 
 const key = "tml-a-very-secret-key";
 const client = (server: FakeServer, options: Partial<TinkerClientOptions> = {}) =>
@@ -63,6 +63,15 @@ describe("a client of a training service", () => {
     expect(server.seen.map(({ body }) => body)).toEqual([step, { request_id: "r1" }, step, { request_id: "r2" }]);
   });
 
+  test("gives up a request whose result is dropped again and again", async () => {
+    await using server = await fakeServer((response, request) =>
+      (request.path.endsWith("retrieve_future") ? json({ detail: "gone" }, 410) : taken())(response, request),
+    );
+    const { result } = await client(server, { tries: 3 }).submit("optim_step", step);
+    await expect(result()).rejects.toThrow(/HTTP 410.*gone/);
+    expect(server.seen.length).toBe(6);
+  });
+
   test("does not repeat what the service refuses, and says its words", async () => {
     const words = "the learning rate is too high for a Tuesday";
     for (const [status, behaviour] of [
@@ -115,12 +124,18 @@ describe("a client of a training service", () => {
   });
 
   test("opens one session and gives signs of life, also while a long question is open", async () => {
-    await using server = await fakeServer(json({ type: "session_heartbeat" }));
-    const made = client(server, { heartbeatMs: 5 });
-    server.next(json({ session_id: "s", type: "create_session" }));
-    expect(await Promise.all([made.session(), made.session()])).toEqual(["s", "s"]);
     let answer = (): void => {};
-    server.next(taken(), (response, request) => (answer = () => done(response, request)));
+    await using server = await fakeServer((response, request) => {
+      const of: Record<string, Behaviour> = {
+        create_session: json({ session_id: "s", type: "create_session" }),
+        session_heartbeat: json({ type: "session_heartbeat" }),
+        optim_step: taken(),
+        retrieve_future: () => (answer = () => done(response, request)),
+      };
+      of[request.path.split("/").at(-1)!]!(response, request);
+    });
+    const made = client(server, { heartbeatMs: 5 });
+    expect(await Promise.all([made.session(), made.session()])).toEqual(["s", "s"]);
     const { result } = await made.submit("optim_step", step);
     const waiting = result();
     await vi.waitFor(() => expect(server.seen.filter(({ path }) => path.endsWith("session_heartbeat")).length).toBeGreaterThan(3));

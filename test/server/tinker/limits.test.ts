@@ -152,7 +152,10 @@ describe("who may ask", () => {
       duplex: "half",
     } as RequestInit);
     expect(unsaid.status).toBe(413);
-    expect((await server.post("create_session", "{}", { "Content-Type": "text/plain" })).status).toBe(415);
+    // These a page of another site may post without asking first.
+    for (const type of ["text/plain", "text/plain; application/json", "text/plain;application/x-protobuf", "multipart/form-data; json"])
+      expect((await server.post("create_session", "{}", { "Content-Type": type })).status).toBe(415);
+    expect((await server.post("create_session", "{}", { "Content-Type": "Application/JSON; charset=utf-8" })).status).toBe(200);
     expect((await server.post("create_session", "{}", { "Content-Encoding": "gzip" })).status).toBe(415);
     expect((await server.post("no_such_call", {})).status).toBe(404);
     expect((await server.get("create_session")).status).toBe(404);
