@@ -28,10 +28,19 @@ export async function startSkyRL(project: string, model: string): Promise<SkyRL>
   const checkpoints = join(work, "checkpoints");
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const options = (folder: string, database: string, kept: string, at: string): string[] =>
-    `run --frozen --extra tinker --extra jax -m skyrl.tinker.api --backend jax --base-model ${folder} --checkpoints-base ${kept} --database-url ${database} --host 127.0.0.1 --port ${at}`
-      .split(" ")
-      .concat("--backend-config", '{"max_lora_adapters":8,"max_lora_rank":8}');
+  const options = (folder: string, database: string, kept: string, at: string): string[] => {
+    const flags = {
+      "base-model": folder,
+      backend: "jax",
+      "backend-config": '{"max_lora_adapters":8,"max_lora_rank":8}',
+      "checkpoints-base": kept,
+      "database-url": database,
+      host: "127.0.0.1",
+      port: at,
+    };
+    const program = ["run", "--frozen", "--extra", "tinker", "--extra", "jax", "-m", "skyrl.tinker.api"];
+    return program.concat(...Object.entries(flags).map(([name, value]) => [`--${name}`, value]));
+  };
   const began = performance.now();
   // A group of its own, because uv starts the server and the server starts its engine: they are ended together.
   const child = spawn("uv", options(model, `sqlite:///${join(work, "skyrl.db")}`, checkpoints, `${port}`), {
