@@ -45,17 +45,21 @@ export function checkGradients<X>(rows: readonly X[], gradients: Outputs, action
   }
 }
 
+/** Below it, float32 has fewer digits, and devices round to 0. */
+const smallest = 2 ** -126;
+
 /** @throws GuerdonError "usage" when a number is out of range: weights would be NaN ever after */
 export function checkUpdate({ learningRate, beta1, beta2, epsilon, clipNorm = 1, weightDecay = 0 }: UpdateOptions): void {
   const refuse = (name: string, value: number, range: string): never => {
     throw new GuerdonError("usage", `update: ${name} is ${value}; it must be ${range}.`);
   };
+  // As float32, which is what is computed with: an epsilon of 1e-50 would be 0 there.
   for (const [name, value] of Object.entries({ learningRate, weightDecay }))
-    if (!(value >= 0 && value < Infinity)) refuse(name, value, "finite and at least 0");
+    if (!(value >= 0 && Math.fround(value) < Infinity)) refuse(name, value, "finite and at least 0");
   for (const [name, value] of Object.entries({ beta1, beta2 }))
-    if (!(value >= 0 && value < 1)) refuse(name, value, "at least 0 and below 1");
+    if (!(value >= 0 && Math.fround(value) < 1)) refuse(name, value, "at least 0 and below 1");
   for (const [name, value] of Object.entries({ epsilon, clipNorm }))
-    if (!(value > 0 && value < Infinity)) refuse(name, value, "finite and above 0");
+    if (!(value >= smallest && Math.fround(value) < Infinity)) refuse(name, value, "finite and above 0");
 }
 
 /** What `update` throws when the accumulated gradient is not finite. */

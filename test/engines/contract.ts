@@ -289,6 +289,10 @@ export function engineContract<X>(
           { learningRate: NaN },
           { learningRate: -1 },
           { beta1: 1 },
+          // 1, 0 and infinite as float32.
+          { beta1: 1 - 1e-12 },
+          { epsilon: 1e-50 },
+          { learningRate: 1e40 },
           { beta2: -0.1 },
           { epsilon: 0 },
           { clipNorm: 0 },

@@ -130,6 +130,12 @@ export function models({ store, compute, futures, limits, touch, wake, onEvent }
       throw new Refused(409, `${anew}: this model is as it was before request ${own.position}, and continues with that one. ${how}`);
   }
 
+  function checkModels(): void {
+    let count = 0;
+    for (const { ended, isRestored } of all.values()) if (ended === null && !isRestored) count++;
+    if (count >= limits.models) throw new Refused(429, `There are ${count} models in memory, as many as this server takes: unload one.`);
+  }
+
   function room(bytes: number): void {
     let held = 0;
     for (const model of all.values()) held += model.queue.bytes;
@@ -166,9 +172,7 @@ export function models({ store, compute, futures, limits, touch, wake, onEvent }
       return there(model);
     },
     create(session, number, adapter, origin, digest) {
-      let count = 0;
-      for (const { ended, isRestored } of all.values()) if (ended === null && !isRestored) count++;
-      if (count >= limits.models) throw new Refused(429, `There are ${count} models in memory, as many as this server takes: unload one.`);
+      checkModels();
       const id = modelIdOf(session, number);
       const state = { isAwake: false, isRestored: false, isUsed: origin !== null };
       const made = { id, session, created: new Date().toISOString(), digest, adapter, origin, saved: null, ended: null };
@@ -177,7 +181,10 @@ export function models({ store, compute, futures, limits, touch, wake, onEvent }
       return model;
     },
     take(model, { seq, digest }, run, { isNeutral = false, bytes = 0 } = {}) {
-      if (model.isRestored && !isNeutral) checkContinues(model, seq);
+      if (model.isRestored && !isNeutral) {
+        checkContinues(model, seq);
+        checkModels();
+      }
       const future = model.queue.add({ seq, digest, isNeutral }, () => {
         room(bytes);
         return {

@@ -93,7 +93,10 @@ export function queue(first: number, limits: QueueLimits, futures: Pick<Futures,
       }
       numbered.set(seq, work);
       known.set(seq, { digest, future: work.future });
-      known.delete(next - REMEMBERED);
+      for (const old of known.keys()) {
+        if (old >= next - REMEMBERED) break;
+        known.delete(old);
+      }
       return work.future;
     },
     next() {

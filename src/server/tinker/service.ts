@@ -123,7 +123,9 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
   const results = futures(limits);
   const settle = (future: string, outcome: Outcome): void => results.settle(future, outcome);
   const asked = new Map<string, { readonly digest: string; readonly future: string }>();
+  /** Futures by model, for requests that are sent again. */
   const creations = new Map<string, string>();
+  const unloads = new Map<string, string>();
   const snapshots = new Set<string>();
   const all = sessions(store, limits.sessions, (record) =>
     "base" in record
@@ -252,7 +254,7 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
     },
 
     pass({ model: id, rows, loss, config, backward, ...request }) {
-      const held = rows.reduce((sum, row) => sum + 20 * row.inputs.length, 0);
+      const held = rows.reduce((sum, row) => sum + 500 + 20 * row.inputs.length, 0);
       const run = async (): Promise<Outcome> => {
         const made = await compute.run("pass", { model: id, rows, loss, config, backward });
         const metrics = { "loss:sum": made.loss };
@@ -339,15 +341,20 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
       };
       // Sent again because its answer was lost.
       if (known.find(id)?.ended === unloaded) return settled(Promise.resolve(done));
+      const before = unloads.get(id);
+      if (before !== undefined && results.has(before)) return before;
       const model = known.open(id);
       const run = async (): Promise<Outcome> => {
+        unloads.delete(id);
         known.end(model, unloaded);
         await known.keep(model);
         return done;
       };
       // What is not in memory need not come there for this.
       if (!model.isAwake && model.queue.size === 0) return settled(run());
-      return take(model, { seq: null, digest: "" }, run, { isNeutral: true });
+      const future = take(model, { seq: null, digest: "" }, run, { isNeutral: true });
+      unloads.set(id, future);
+      return future;
     },
 
     async createSampler(session, number, given) {

@@ -74,8 +74,14 @@ export function sessions(
 
   return {
     async create() {
-      const open = [...all.values()].filter(({ ended }) => ended === null);
-      if (open.length >= most) throw new Refused(429, `There are ${open.length} sessions already; create this one later.`);
+      const over = [...all.values()].filter(({ ended }) => ended !== null);
+      const open = all.size - over.length;
+      if (open >= most) throw new Refused(429, `There are ${open} sessions already; create this one later.`);
+      // That a session has ended is told for a while.
+      for (const { id, samplers: own } of over.slice(0, -most)) {
+        for (const sampler of own.values()) samplers.delete(sampler.id);
+        all.delete(id);
+      }
       const session: Session = {
         id: newSession(),
         created: new Date().toISOString(),

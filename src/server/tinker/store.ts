@@ -127,8 +127,13 @@ export async function openStore(root: string): Promise<Store> {
   };
   const put = async (file: string, record: object): Promise<void> => {
     const partial = `${file}.${randomUUID()}.partial`;
-    await writeFile(partial, `${JSON.stringify(record, null, 2)}\n`);
-    await rename(partial, file);
+    try {
+      await writeFile(partial, `${JSON.stringify(record, null, 2)}\n`, { flush: true });
+      await rename(partial, file);
+    } catch (cause) {
+      await rm(partial, { force: true });
+      throw cause;
+    }
   };
 
   return {

@@ -61,6 +61,14 @@ function sent(
   return more(message().add(1, model).whole(2, seq).add(3, row).add(4, "cross_entropy")).finish();
 }
 
+test("a body of millions of empty rows, or of axes, is refused before it fills the memory", () => {
+  const rows = new Uint8Array(2 * 70_000).map((_, i) => (i % 2 === 0 ? 3 * 8 + 2 : 0));
+  expect(() => passFrom(rows)).toThrow(/more than 65536 data/);
+  const axes = message().add(4, new Uint8Array(200_000).fill(1)).whole(3, 1);
+  const inside = message().add(3, message().add(2, entry("weights", axes)));
+  expect(() => passFrom(inside.finish())).toThrow(/weights has more than 8 axes/);
+});
+
 describe("a pass in this form", () => {
   test("is read as it was sent", () => {
     const config = message().add(1, "clip_low_threshold").add(2, message().double(1, 0.5));
