@@ -7,7 +7,7 @@ import type { Requests } from "../../../src/engines/tinker/protocol.ts";
 import type { TextEnvironment } from "../../../src/environments/index.ts";
 import type { TextSequence } from "../../../src/policies/index.ts";
 import { stream } from "../../../src/statistics/stream.ts";
-import { grpo, onlineDpo, ppo, train } from "../../../src/training/index.ts";
+import { grpo, onlineDpo, ppo, supervised, train } from "../../../src/training/index.ts";
 import type { TextEngine, TrainOptions, TrainReport } from "../../../src/training/index.ts";
 import { distance } from "../contract.ts";
 import { faultyProxy, rank, service } from "./service.ts";
@@ -62,7 +62,24 @@ const methods = {
     method: grpo({ as: "paper", groupSize: 4, learningRate, epochs: 2, minibatches: 2 }),
     reference: "base" as const,
   },
+  "GRPO off its own distribution: temperature, top-p, a correction, other constants of Adam": {
+    method: grpo({
+      as: "dapo",
+      dynamicSampling: null,
+      groupSize: 4,
+      learningRate,
+      temperature: 0.7,
+      topP: 0.9,
+      epochs: 2,
+      correction: { level: "token", kind: "truncated", high: 2 },
+      optimizer: { beta1: 0.5, beta2: 0.8, epsilon: 1e-4, weightDecay: 0.3, clipNorm: 0.05 },
+    }),
+  },
   DPO: { method: onlineDpo({ groupSize: 4, learningRate }) },
+  "supervised learning": {
+    method: supervised({ learningRate }),
+    environment: { ...environment, demonstrate: ({ id }: { readonly id: string }) => `is ${id}` },
+  },
 };
 
 /** A run with updates on earlier rollouts, so that all calls and both references take part. */
