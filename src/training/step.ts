@@ -40,8 +40,10 @@ export interface StepResult {
  *
  * The forward call is left out when no term needs it: every objective reads log-probabilities alone and either is linear in them (its
  * gradient does not depend on them) or has examples that this engine drew at its present weights (`Examples.origin`), so that
- * `token.behaviour` is the forward pass. Loss, metrics and gap are then evaluated on the outputs that backward returns. In a step with two
- * calls, rows whose gradient is zero everywhere (groups with equal rewards) are not sent to backward.
+ * `token.old`, or else `token.behaviour`, is the forward pass. Where a service samples by another arithmetic than it trains by, that is an
+ * approximation: the gap says how good, and a method with a correction has a pass of its own. Loss, metrics and gap are then evaluated on
+ * the outputs that backward returns. In a step with two calls, rows whose gradient is zero everywhere (groups with equal rewards) are not
+ * sent to backward.
  *
  * @throws GuerdonError "non-finite" when an output, loss or gradient is not finite, naming the term and row: nothing has changed and the
  *   engine's gradient is cleared; "usage" and "input" as `gradientOf`
@@ -128,10 +130,13 @@ function forwardIsKnown<X>(engine: Engine<X>, { objective, examples }: Term<X>):
   );
 }
 
-/** Log-probabilities to evaluate a gradient at when there was no forward pass: the sampler's, or any (zeros) for a linear objective. */
+/**
+ * Log-probabilities to evaluate a gradient at when there was no forward pass: the trainer's own where a pass before the step told them
+ * ("old", which a correction of the sampler's is measured by), else the sampler's; any (zeros) for a linear objective.
+ */
 function presumed<X>({ examples, objective }: Term<X>): Outputs {
   const { rows, offsets, mask, token } = examples;
-  const flat = objective.linear ? new Float32Array(mask.length) : token["behaviour"]!;
+  const flat = objective.linear ? new Float32Array(mask.length) : (token["old"] ?? token["behaviour"]!);
   return { logProbs: rows.map((_, i) => flat.subarray(offsets[i]!, offsets[i + 1]!)) };
 }
 
