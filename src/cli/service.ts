@@ -38,6 +38,9 @@ const flags = {
   serverLosses: "--server-losses",
 } as const;
 
+/** Where the client looks by itself. */
+const usualKeyEnv = "TINKER_API_KEY";
+
 /** The rank where neither the command line nor the configuration says one; that of the service's own clients. */
 const usualRank = 32;
 
@@ -47,7 +50,7 @@ const usualRank = 32;
  * @throws GuerdonError "usage" for an unknown engine, one without an address and a model, or an option that goes with another engine
  */
 export function serviceChoice(options: ServiceOptions, { model }: Job): ServiceChoice | null {
-  const { engine = "local", baseUrl, keyEnv = "TINKER_API_KEY", serverLosses = false } = options;
+  const { engine = "local", baseUrl, keyEnv = usualKeyEnv, serverLosses = false } = options;
   if (engine === "local") {
     const alien = (Object.keys(flags) as (keyof typeof flags)[]).find((name) => options[name] !== undefined);
     if (alien !== undefined) throw new GuerdonError("usage", `${flags[alien]} goes with --engine tinker`);
@@ -102,9 +105,8 @@ export function onService(job: Job, choice: ServiceChoice): { readonly job: Job;
 
 /** Makes the engine. */
 export async function openService({ baseUrl, model, rank, tokenizer, keyEnv, serverLosses }: ServiceChoice, job: Job): Promise<JobEngine> {
-  const given = process.env[keyEnv];
-  // A service on this machine may want no key.
-  const reach = { baseUrl, ...(given !== undefined && given.trim() !== "" && { apiKey: { env: keyEnv } }), seed: job.seed };
+  // A service on this machine may want no key; where one was named, no other may take its place.
+  const reach = { baseUrl, ...(keyEnv !== usualKeyEnv && { apiKey: { env: keyEnv } }), seed: job.seed };
   // A wrong address is said at once; a call of a run under way waits longer for a service.
   await tinkerClient({ ...reach, tries: 3 }).models();
   return tinkerEngine({

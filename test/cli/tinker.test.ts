@@ -142,6 +142,10 @@ describe("train --engine tinker", () => {
         ["train", "critic.ts", ...line().slice(2), "--dry-run"],
         /train the method "PPO", has no output "value"; it has "logProbs"\. Instead: .*grpo, rloo/,
       ],
+      [line("--threads", "2"), /--threads goes with --engine local/],
+      [line("--rank", "0"), /--rank/],
+      // A key that was named and is not there: another one must not go out in its place.
+      [line("--key-env", "NO_SUCH_KEY"), /NO_SUCH_KEY.*is not set/],
       [[...line(), "--tokenizer", "./none"], /has no tokenizer\.json.*--tokenizer/],
     ];
     for (const [words, sentence] of cases) {

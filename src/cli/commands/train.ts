@@ -38,6 +38,7 @@ export async function train(screen: Screen, name: string, options: TrainCommand)
   const sizes: JobOptions = { seed, ...(steps === undefined ? {} : { steps }), ...(evaluateEvery === undefined ? {} : { evaluateEvery }) };
   const defined = await makeJob(name, sizes);
   const service = serviceChoice(options, defined);
+  if (service !== null && options.threads !== undefined) throw new GuerdonError("usage", "--threads goes with --engine local");
   const { job, left } = service === null ? { job: defined, left: null } : onService(defined, service);
   const directory = options.directory ?? join("runs", `${job.name}-${seed}`);
   const begun = partsOf(directory)[0]?.manifest.threads;
