@@ -93,10 +93,8 @@ export function queue(first: number, limits: QueueLimits, futures: Pick<Futures,
       }
       numbered.set(seq, work);
       known.set(seq, { digest, future: work.future });
-      for (const old of known.keys()) {
-        if (old >= next - REMEMBERED) break;
-        known.delete(old);
-      }
+      // Seldom, since it looks at all of them: numbers need not come in order.
+      if (known.size > 2 * REMEMBERED + limits.waiting) for (const old of known.keys()) if (old < next - REMEMBERED) known.delete(old);
       return work.future;
     },
     next() {

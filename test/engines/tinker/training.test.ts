@@ -237,8 +237,11 @@ test("a service that averages rows is recognised, and trained by the same gradie
     await engine.backward(rows, gradients);
     await engine.discard();
     for (const row of rows) await engine.backward([row], { logProbs: [gradients.logProbs[0]!] });
-    const { gradientNorm } = await engine.update({ learningRate: 0, beta1: 0, beta2: 0, epsilon: 1 });
-    ends.push({ norm: Float32Array.of(gradientNorm!) });
+    const { gradientNorm: first } = await engine.update({ learningRate: 0.3, beta1: 0, beta2: 0, epsilon: 1 });
+    // The same rows under other weights: what was told of them is no longer so.
+    await engine.backward(rows, gradients);
+    const { gradientNorm: second } = await engine.update({ learningRate: 0, beta1: 0, beta2: 0, epsilon: 1 });
+    ends.push({ norms: Float32Array.of(first!, second!) });
     await engine.dispose();
   }
   expect(new Set(losses.slice(0, requests + 3))).toEqual(new Set(["cross_entropy"]));
