@@ -40,7 +40,7 @@ export interface Queue extends Source {
   readonly size: number;
   /** What they hold. */
   readonly bytes: number;
-  /** Empties it; returns the futures that will not come. */
+  /** Empties it for good; returns the futures that will not come. */
   clear(): readonly string[];
 }
 
@@ -116,6 +116,7 @@ export function queue(first: number, limits: QueueLimits, futures: Pick<Futures,
     clear() {
       const left = [...numbered.values(), ...unnumbered.splice(0).map(({ work }) => work)];
       numbered.clear();
+      known.clear();
       for (const work of left) bytes -= work.bytes;
       return left.map(({ future }) => future);
     },
