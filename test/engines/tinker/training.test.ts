@@ -218,6 +218,20 @@ test("a service that averages rows is recognised, and trained by the same gradie
   const untold = (call: string, body: string): string =>
     call.endsWith("retrieve_future") ? body.replace(/"[^"]*grad[^"]*":/, '"untold":') : body;
   const setting = { client: tinkerClient({ baseUrl: proxy.url }), baseModel: "tiny", lora: { rank } };
+  // Divided by the weights of the whole request: neither.
+  proxy.alterRequests((call, body) => {
+    if (!call.endsWith("forward_backward")) return body;
+    const request = JSON.parse(body) as Requests["forward_backward"];
+    const columns = request.forward_backward_input.data.map(({ loss_fn_inputs }) => loss_fn_inputs.weights!);
+    const all = columns.flatMap(({ data }) => data).reduce((a, b) => a + b, 0);
+    for (const column of columns) column.data = column.data.map((w) => w / all);
+    return JSON.stringify(request);
+  });
+  await expect(measuredReduction(setting)).rejects.toMatchObject({
+    code: "unsupported",
+    message: expect.stringMatching(/norms that it tells.*give `reduction`/) as string,
+  });
+  proxy.alterRequests(null);
   // By what the gradient does, where its norm is not told.
   proxy.alter(untold);
   expect(await measuredReduction(setting)).toBe("sum");
