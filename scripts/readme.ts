@@ -1,6 +1,6 @@
 /**
- * Fills the README's marked blocks: examples from examples/, numbers from results/. `--check` changes nothing and fails when a block is
- * not what it would be, so that no number in the README is written by hand.
+ * Fills the marked blocks of the README and of docs/cluster.md: examples from examples/, numbers from results/ and integrations/. `--check`
+ * changes nothing and fails when a block is not what it would be, so that no number there is written by hand.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -27,6 +27,51 @@ interface Bench {
     readonly limit: number | null;
     readonly peer: number | null;
     readonly ratio: number | null;
+  }[];
+}
+interface Ran {
+  readonly written: string;
+  readonly command: string;
+  readonly machine: { readonly cpu: string; readonly cores: number; readonly versions: { readonly node: string } };
+}
+interface Ceiling extends Ran {
+  readonly threads: number;
+  readonly cases: readonly {
+    readonly layers: number;
+    readonly width: number;
+    readonly vocabulary: number;
+    readonly rows: number;
+    readonly context: number;
+    readonly train: "all" | "lora";
+    readonly parameters: number;
+    readonly failed?: string;
+    readonly seconds?: { readonly sampling: number; readonly backward: number; readonly update: number; readonly step: number };
+    readonly peakGiB?: number;
+  }[];
+}
+interface RoundTrip extends Ran {
+  readonly threads: number;
+  readonly pairs: number;
+  readonly step: { readonly tasks: number; readonly groupSize: number; readonly meanTokens: number };
+  readonly seconds: { readonly median: Numbers };
+  readonly interval: { readonly estimate: number; readonly low: number; readonly high: number };
+}
+interface Skyrl extends Ran {
+  readonly versions: Readonly<Record<string, string>>;
+  readonly adapters: readonly { readonly method: string; readonly end: { readonly moved: number; readonly largestDifference: number } }[];
+  readonly steps: readonly {
+    readonly method: string;
+    readonly step: number;
+    readonly skyrl: { readonly loss: number; readonly gradientNorm: number };
+    readonly local: { readonly loss: number; readonly gradientNorm: number };
+    readonly logProbs: { readonly samplerToLocal: number };
+  }[];
+}
+interface Sdk extends Ran {
+  readonly sdks: readonly {
+    readonly versions: Readonly<Record<string, string>>;
+    readonly steps: readonly { readonly name: string; readonly gradientNorm: number; readonly local: number }[];
+    readonly differences: Numbers;
   }[];
 }
 
@@ -105,20 +150,124 @@ function bench(): string {
   ].join("\n");
 }
 
-const blocks: Readonly<Record<string, () => string>> = { "main-job": mainJob, comparison, bench };
+const ran = ({ command, written, machine }: Ran, file: string): string =>
+  `Measured by \`${command}\` on ${written.slice(0, 10)} (${machine.cpu}, ${machine.cores} cores, Node ${machine.versions.node}): [${file}](../${file}).`;
 
-const path = join(root, "README.md");
-const before = readFileSync(path, "utf8");
-const after = before.replaceAll(
-  /(<!-- (results|example): (\S+) -->\n)[\s\S]*?(<!-- \/\2 -->)/g,
-  (_, open: string, kind: string, name: string, close: string) => {
-    const body = kind === "example" ? `\`\`\`ts\n${readFileSync(join(root, name), "utf8").trim()}\n\`\`\`` : blocks[name]?.();
-    if (body === undefined) throw new Error(`README.md has a block "${name}" that nothing fills`);
-    return `${open}${body}\n${close}`;
-  },
-);
-if (!process.argv.includes("--check")) writeFileSync(path, after);
-else if (after !== before) {
-  console.error("README.md does not show what examples/ and results/ hold: run node scripts/readme.ts");
-  process.exitCode = 1;
+function ceiling(): string {
+  const file = read<Ceiling>("ceiling.json");
+  if (!file) return missing("node --conditions=guerdon-source bench/ceiling.ts");
+  const number = (x: number) => (x >= 10 ? x.toFixed(0) : x.toPrecision(2));
+  return [
+    table(
+      [
+        "parameters",
+        "layers x width, vocabulary",
+        "rows x tokens",
+        "trained",
+        "sampling",
+        "backward",
+        "update",
+        "seconds a step",
+        "peak memory",
+      ],
+      file.cases.map(({ parameters, layers, width, vocabulary, rows, context, train, seconds, peakGiB, failed }) => [
+        parameters >= 1e6 ? `${number(parameters / 1e6)} M` : `${number(parameters / 1e3)} k`,
+        `${layers} x ${width}, ${vocabulary.toLocaleString("en")}`,
+        `${rows} x ${context}`,
+        train === "all" ? "all" : "LoRA",
+        ...(seconds === undefined
+          ? [`no: ${failed}`, "", "", "", ""]
+          : [...[seconds.sampling, seconds.backward, seconds.update, seconds.step].map(number), `${peakGiB!.toFixed(1)} GiB`]),
+      ]),
+    ),
+    "",
+    `${ran(file, "results/ceiling.json")} ${file.threads} threads.`,
+  ].join("\n");
+}
+
+function roundTrip(): string {
+  const file = read<RoundTrip>("round-trip.json");
+  if (!file) return missing("node --conditions=guerdon-source bench/round-trip.ts");
+  const { interval, step, seconds, pairs, threads } = file;
+  const ms = (x: number | undefined) => `${(1000 * x!).toFixed(0)} ms`;
+  return [
+    `A GRPO step of the main job's sizes (${step.tasks} tasks x ${step.groupSize} answers, ${Math.round(step.meanTokens).toLocaleString("en")} tokens, LoRA of rank 8) takes ${ms(seconds.median["local"])} with the local engine and`,
+    `${ms(seconds.median["service"])} through \`guerdon serve --engine\` in another process (medians of ${pairs} steps each, taken in turns, ${threads === 1 ? "one thread" : `${threads} threads`} of computation):`,
+    `the ratio of the means is ${interval.estimate.toFixed(3)}, with a 95 % interval from ${interval.low.toFixed(3)} to ${interval.high.toFixed(3)}.`,
+    ran(file, "results/round-trip.json"),
+  ].join("\n");
+}
+
+function skyrl(): string {
+  const file = read<Skyrl>("../integrations/skyrl/result.json");
+  if (!file) return missing("sh integrations/skyrl/run.sh");
+  return [
+    table(
+      ["step", "loss, SkyRL", "loss, local", "gradient norm, SkyRL", "gradient norm, local", "log-probabilities differ by"],
+      file.steps.map(({ method, step, skyrl: there, local, logProbs }) => [
+        `${method} ${step}`,
+        ...[there.loss, local.loss, there.gradientNorm, local.gradientNorm].map((x) => x.toFixed(5)),
+        logProbs.samplerToLocal.toExponential(1),
+      ]),
+    ),
+    "",
+    file.adapters
+      .map(
+        ({ method, end }) =>
+          `After three steps of ${method} the adapters differ by ${end.largestDifference.toExponential(1)}, having moved by ${end.moved.toFixed(3)}.`,
+      )
+      .join(" "),
+    `SkyRL ${file.versions["skyrl"]}, JAX ${file.versions["jax"]}, Python ${file.versions["python"]}; ${file.written.slice(0, 10)}.`,
+  ].join("\n");
+}
+
+function tinkerSdk(): string {
+  const file = read<Sdk>("../integrations/tinker-sdk/result.json");
+  if (!file) return missing("sh integrations/tinker-sdk/run.sh");
+  return [
+    table(
+      [
+        "SDK",
+        ...file.sdks[0]!.steps.map(({ name }) => `gradient norm, ${name.replace("_", " ")}`),
+        "largest difference from the local engine",
+      ],
+      file.sdks.map(({ versions, steps, differences }) => [
+        `tinker ${versions["tinker"]}`,
+        ...steps.map(({ gradientNorm, local }) => `${gradientNorm.toFixed(4)} (local ${local.toFixed(4)})`),
+        Math.max(...Object.values(differences)).toExponential(1),
+      ]),
+    ),
+    "",
+    `${file.written.slice(0, 10)}; differences are in nats of log-probabilities and in shares of gradient norms.`,
+  ].join("\n");
+}
+
+const blocks: Readonly<Record<string, () => string>> = {
+  "main-job": mainJob,
+  comparison,
+  bench,
+  ceiling,
+  "round-trip": roundTrip,
+  skyrl,
+  "tinker-sdk": tinkerSdk,
+};
+
+for (const page of ["README.md", "docs/cluster.md"]) fill(page);
+
+function fill(page: string): void {
+  const path = join(root, page);
+  const before = readFileSync(path, "utf8");
+  const after = before.replaceAll(
+    /(<!-- (results|example): (\S+) -->\n)[\s\S]*?(<!-- \/\2 -->)/g,
+    (_, open: string, kind: string, name: string, close: string) => {
+      const body = kind === "example" ? `\`\`\`ts\n${readFileSync(join(root, name), "utf8").trim()}\n\`\`\`` : blocks[name]?.();
+      if (body === undefined) throw new Error(`${page} has a block "${name}" that nothing fills`);
+      return `${open}${body}\n${close}`;
+    },
+  );
+  if (!process.argv.includes("--check")) writeFileSync(path, after);
+  else if (after !== before) {
+    console.error(`${page} does not show what examples/ and results/ hold: run node scripts/readme.ts`);
+    process.exitCode = 1;
+  }
 }

@@ -38,16 +38,17 @@ export function jobSettings(job: Job): { readonly [key: string]: Json } {
 }
 
 /** The header: what is about to happen, with every setting that decides it. */
-export function header(screen: Screen, job: Job, directory: string): void {
+export function header(screen: Screen, job: Job, directory: string, onService: string | null = null): void {
   const dim = (text: string) => screen.style("dim", text);
   const { model, warmUp, contender, steps, evaluation } = job;
   const lines: [string, string][] = [
     ["task", `${job.environment.name}, answers of up to ${job.environment.maxActions} tokens, checked by a program`],
     [
       "model",
-      "folder" in model
-        ? `${model.folder}${model.lora === undefined ? ", all weights" : `, an adapter of rank ${model.lora.rank} on ${model.lora.targets.join(" ")}`}`
-        : `transformer from scratch, ${model.layers} layers x ${model.width}, vocabulary ${model.vocabulary}`,
+      onService ??
+        ("folder" in model
+          ? `${model.folder}${model.lora === undefined ? ", all weights" : `, an adapter of rank ${model.lora.rank} on ${model.lora.targets.join(" ")}`}`
+          : `transformer from scratch, ${model.layers} layers x ${model.width}, vocabulary ${model.vocabulary}`),
     ],
     ["warm-up", warmUp === null ? "none" : `${warmUp.steps} steps of ${warmUp.tasksPerStep} demonstrations; ${methodLine(warmUp.method)}`],
     ["training", `${steps} steps of ${contender.method.name} on ${contender.tasksPerStep} tasks; ${methodLine(contender.method)}`],

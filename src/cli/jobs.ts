@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { basename, join, relative, resolve } from "node:path";
 import { GuerdonError } from "../error.ts";
 import { parameterShapes } from "../policies/index.ts";
+import type { Json } from "../statistics/snapshot.ts";
 import { jobs, withMethods, type Job, type JobOptions, type Method } from "../training/index.ts";
 import { readManifest, type RunManifest } from "../training/run-folder.ts";
 import { runFolders } from "../training/runs/read.ts";
@@ -95,6 +96,8 @@ export interface FoundJob {
   readonly job: Job;
   readonly directory: string;
   readonly parts: ReturnType<typeof partsOf>;
+  /** The training service that holds the model, where one does. */
+  readonly service: Json | undefined;
 }
 
 /**
@@ -112,8 +115,14 @@ export async function findJob(given: string): Promise<FoundJob> {
     job: name,
     file,
     part,
+    service,
     ...options
-  } = first.manifest.source as unknown as JobChoice & { readonly job?: string; readonly file?: string; readonly part?: string };
+  } = first.manifest.source as unknown as JobChoice & {
+    readonly job?: string;
+    readonly file?: string;
+    readonly part?: string;
+    readonly service?: Json;
+  };
   if (name === undefined || part === undefined)
     throw new GuerdonError(
       "unsupported",
@@ -126,5 +135,5 @@ export async function findJob(given: string): Promise<FoundJob> {
       "input",
       `${first.directory} was started from the configuration file ${definition}, which is not there any more: put it back`,
     );
-  return { job: await makeJob(definition, options), directory: isPart ? join(path, "..") : path, parts };
+  return { job: await makeJob(definition, options), directory: isPart ? join(path, "..") : path, parts, service };
 }

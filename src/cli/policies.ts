@@ -7,6 +7,7 @@ import { readModel, type TextSequence, type Tokenizer, type TransformerPolicy } 
 import { jobEngine } from "../training/job.ts";
 import type { Job } from "../training/index.ts";
 import { checkpointOf } from "../training/runs/read.ts";
+import { command } from "./command.ts";
 import { runFolder } from "./folders.ts";
 import { defaultThreads, findJob } from "./jobs.ts";
 
@@ -40,7 +41,12 @@ export async function loadPolicy(given: string, { checkpoint, threads }: LoadOpt
     const engine = await localEngine({ policy, parameters, seed: 0, ...(threads === undefined ? {} : { threads }) });
     return { name: path, engine: engine as LoadedPolicy["engine"], tokenizer: policy.tokenizer, job: null };
   }
-  const { job, parts } = await findJob(path);
+  const { job, parts, service } = await findJob(path);
+  if (service !== undefined)
+    throw new GuerdonError(
+      "unsupported",
+      `${path} was trained on a training service, which has its weights: ask it there, or save them from there. The run's numbers are here: ${command} runs show ${path}`,
+    );
   const order = [job.contender.id, ...parts.map(({ part }) => part)];
   for (const id of order) {
     const part = parts.find((one) => one.part === id);

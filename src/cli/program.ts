@@ -118,7 +118,17 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .option("--directory <folder>", "folder of the run (default: runs/<job>-<seed>)")
     .option("--threads <n>", "processor threads; they change the speed and nothing else", whole(1))
     .option("--compare", "train other methods from the same warm-up under equal time, and print the table")
-    .option("--dry-run", "print the resolved settings and stop")
+    .option("--engine <where>", "local, or tinker: an adapter on a training service that speaks the Tinker protocol (default: local)")
+    .option("--base-url <address>", "with --engine tinker: the service, for instance http://localhost:8500")
+    .option("--model <name>", "with --engine tinker: the base model, as the service names it")
+    .option("--rank <n>", "with --engine tinker: rank of the adapter (default: the configuration's, or 32)", whole(1))
+    .option(
+      "--tokenizer <name>",
+      "with --engine tinker: a model's folder, or owner/name on the hub (default: the configuration's folder, or the model)",
+    )
+    .option("--key-env <name>", "with --engine tinker: environment variable with the service's key (default: TINKER_API_KEY)")
+    .option("--server-losses", "with --engine tinker: let the service compute the losses that it has, in one call instead of two")
+    .option("--dry-run", "print the resolved settings, with --engine tinker also what would be asked of the service, and stop")
     .option(...json)
     .addHelpText(
       "after",
@@ -128,6 +138,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
         "train countdown --method canon --compare",
         "train countdown --dry-run",
         "train train.config.ts --steps 50",
+        "train train.config.ts --engine tinker --base-url http://localhost:8500 --model small --dry-run",
       ),
     )
     .action(action(async (s, job: string, options: TrainCommand) => (await import("./commands/train.ts")).train(s, job, options)));
@@ -137,6 +148,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .description("go on with a run from its last checkpoint")
     .argument("<run>", "folder of the run")
     .option("--compare", "also train the other methods (said by itself once one of them has begun)")
+    .option("--base-url <address>", "of a run on a training service: where the service is now")
     .option("--threads <n>", "processor threads", whole(1))
     .option(...json)
     .addHelpText("after", examples("resume runs/countdown-0"))
@@ -240,9 +252,14 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
 
   program
     .command("serve")
-    .description("serve a reward over HTTP: for OpenRLHF, TRL, verl, curl")
-    .argument("<reward>", "./reward.ts, ./reward.ts#name, or the name of one of Guerdon's own")
-    .option("--port <n>", "port; 0 takes one that is free (default: 8400)", whole(0))
+    .description("serve a reward over HTTP: for OpenRLHF, TRL, verl, curl; or with --engine a model to train")
+    .argument("[reward]", "./reward.ts, ./reward.ts#name, or the name of one of Guerdon's own")
+    .option("--engine <folder>", "instead of a reward: serve the Tinker training protocol for the model in this folder")
+    .option("--data <folder>", "with --engine: where checkpoints are kept, found again after a restart (default: guerdon-engine)")
+    .option("--name <model>", "with --engine: what requests call the model (default: the folder's name)")
+    .option("--threads <n>", "with --engine: threads that compute (default: 1)", whole(1))
+    .option("--max-models <n>", "with --engine: adapters in memory at a time (default: 16)", whole(1))
+    .option("--port <n>", "port; 0 takes one that is free (default: 8400, with --engine 8500)", whole(0))
     .option("--host <address>", "address to listen at (default: 127.0.0.1); others need a token")
     .option("--token-env <name>", "environment variable with the token that requests must bear")
     .option("--anonymous", "without a token also at addresses that other machines reach")
@@ -262,9 +279,12 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
         "serve ./reward.ts --watch",
         "serve ./reward.ts#quality --host 0.0.0.0 --token-env REWARD_TOKEN",
         "serve ./reward.ts --port 5000 --unscorable 0",
+        "serve --engine ./model --data ./checkpoints",
       ),
     )
-    .action(action(async (s, file: string, options: ServeCommand) => (await import("./commands/serve.ts")).serve(s, file, options)));
+    .action(
+      action(async (s, file: string | undefined, options: ServeCommand) => (await import("./commands/serve.ts")).serve(s, file, options)),
+    );
 
   program
     .command("shim")

@@ -77,6 +77,19 @@ export interface UpdateOptions {
 }
 
 /**
+ * A loss that a training service computes itself, a sum over actions with weights w, advantages A and earlier log-probabilities: minus
+ * w r A ("importance_sampling"), minus w min(r A, clip(r) A) ("ppo"), minus w clip(r) A log p with clip(r) held fixed ("cispo"), where r is
+ * the ratio of now to then and `config` has its bounds as the service names them. Columns have one array a row, one number an action.
+ */
+export interface ServedLoss {
+  readonly name: "importance_sampling" | "ppo" | "cispo";
+  readonly config: Readonly<Record<string, number>>;
+  readonly weights: readonly Float32Array[];
+  readonly advantages: readonly Float32Array[];
+  readonly logProbs: readonly Float32Array[];
+}
+
+/**
  * Owns parameters and takes the step. `backward` adds to a gradient that `update` applies and clears. Every update raises
  * `weightsVersion` by one. The contract is spelled out by test/engines/contract.ts, which every engine must pass.
  */
@@ -87,8 +100,13 @@ export interface Engine<X = TextSequence> extends Reader<X>, Stateful {
   sample(requests: readonly SampleRequest<X>[], options: SampleOptions): Promise<Rollout<X>[]>;
   /** Adds the gradient of sum(gradients * outputs) with respect to the parameters; returns the outputs of its own pass. */
   backward(rows: readonly X[], gradients: Outputs): Promise<Outputs>;
-  /** One optimizer step with the accumulated gradient, which is cleared. Refuses a non-finite gradient (nothing changes). */
-  update(options: UpdateOptions): Promise<{ readonly gradientNorm: number }>;
+  /** `backward` with the gradient of a loss that the engine's service computes itself: no forward comes before it. There where the user allows it. */
+  backwardLoss?(rows: readonly X[], loss: ServedLoss): Promise<Outputs>;
+  /**
+   * One optimizer step with the accumulated gradient, which is cleared. Refuses a non-finite gradient (nothing changes). The norm is that
+   * before clipping; null where a remote engine is not told it.
+   */
+  update(options: UpdateOptions): Promise<{ readonly gradientNorm: number | null }>;
   /** Clears the accumulated gradient without a step. */
   discard(): Promise<void>;
   /** A reader of the weights as they are now, which later updates do not change. */

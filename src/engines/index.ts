@@ -1,4 +1,4 @@
-export type { Engine, Outputs, Reader, Sampled, SampleOptions, SampleRequest, UpdateOptions } from "./engine.ts";
+export type { Engine, Outputs, Reader, Sampled, SampleOptions, SampleRequest, ServedLoss, UpdateOptions } from "./engine.ts";
 export { hostEngine } from "./host.ts";
 export type { HostEngine, HostEngineOptions } from "./host.ts";
 export { localEngine } from "./local.ts";
@@ -9,3 +9,7 @@ export type { LocalPlace } from "./programs.ts";
 export { geometricMixture } from "./mixture.ts";
 export { softmaxEngine } from "./softmax.ts";
 export type { Acting, Exact, SoftmaxEngine, StepReward } from "./softmax.ts";
+export { tinkerEngine } from "./tinker/engine.ts";
+export type { TinkerEngine, TinkerOptions } from "./tinker/engine.ts";
+export type { TinkerClientOptions } from "./tinker/client.ts";
+export type { ServiceLora } from "./tinker/model.ts";

@@ -3,7 +3,7 @@ import { GuerdonError } from "../error.ts";
 import type { Parameters, Policy } from "../policies/policy.ts";
 import type { HostTensor, Snapshot } from "../statistics/snapshot.ts";
 import { checkGradients, checkNames, checkUpdate, nonFiniteGradient, nothingToUpdate, pendingGradient } from "./checks.ts";
-import type { Engine } from "./engine.ts";
+import type { Engine, UpdateOptions } from "./engine.ts";
 import { disposeAll, programs, retainAll, startDevice } from "./programs.ts";
 import type { LocalPlace, Moments, Programs, Tensors, Weights } from "./programs.ts";
 import { oneAtATime, readerOf } from "./readers.ts";
@@ -17,6 +17,8 @@ export interface LocalOptions<X> extends LocalPlace {
   readonly seed: number;
   /** Instead of fresh ones, for instance from `readModel`. */
   readonly parameters?: Readonly<Record<string, HostTensor>>;
+  /** Frozen parameters that are on the device already: several adapters of one base hold it once. They stay the caller's as well. */
+  readonly frozen?: Parameters;
 }
 
 export interface LocalEngine<X> extends Engine<X> {
@@ -27,6 +29,9 @@ export interface LocalEngine<X> extends Engine<X> {
   weights(): Promise<Record<string, HostTensor>>;
   /** Shapes compiled so far by this engine's programs. */
   readonly compiledShapes: number;
+  update(options: UpdateOptions): Promise<{ readonly gradientNorm: number }>;
+  /** What `snapshot` gives, also while a gradient waits: it is no part of the snapshot, and waits on. */
+  besideGradient(): Promise<Snapshot>;
   features: LocalReader<X>["features"];
   freeze(): Promise<LocalReader<X>>;
   /** There where the policy has an adapter. */
@@ -52,13 +57,13 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
   const { policy, seed } = options;
   await startDevice(options);
   const number = ++engines;
-  const initial = options.parameters ?? policy.init(seed);
+  const initial = options.parameters ?? policy.init(seed, (name) => !options.frozen || policy.trainable(name));
   const uploaded = (keep: (name: string) => boolean): Tensors =>
     Object.fromEntries(Object.entries(initial).flatMap(([name, t]) => (keep(name) ? [[name, upload(t)]] : [])));
 
   let weights: Weights = {
     trainable: uploaded((name) => policy.trainable(name)),
-    frozen: uploaded((name) => !policy.trainable(name)),
+    frozen: options.frozen ? retainAll(options.frozen) : uploaded((name) => !policy.trainable(name)),
   };
   const names = Object.keys(weights.trainable);
   const zeros: Tensors = Object.fromEntries(
@@ -74,8 +79,8 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
   let restores = 0;
   let disposed = false;
 
-  const compiled = shared(programs(policy, options));
-  const underAdapter = policy.base && shared(programs(policy.base, options));
+  const compiled = programsOf(policy, options);
+  const underAdapter = policy.base && programsOf(policy.base, options);
   const [release, releaseUnder] = [compiled.use(), underAdapter?.use()];
   const inTurn = oneAtATime();
   const alive = (): void => {
@@ -202,12 +207,11 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
 
     snapshot: () =>
       inTurn(async () => {
-        alive();
         if (gradient) throw pendingGradient(engine.id);
-        const tensors: Record<string, HostTensor> = {};
-        for (const [kind, part] of parts()) for (const [name, t] of Object.entries(await readAll(part))) tensors[`${kind}/${name}`] = t;
-        return engineSnapshot(await owner(), { weightsVersion, optimizerStep }, tensors);
+        return taken();
       }),
+
+    besideGradient: () => inTurn(taken),
 
     restore: (snapshot) =>
       inTurn(async () => {
@@ -241,6 +245,13 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
   };
   return engine;
 
+  async function taken(): Promise<Snapshot> {
+    alive();
+    const tensors: Record<string, HostTensor> = {};
+    for (const [kind, part] of parts()) for (const [name, t] of Object.entries(await readAll(part))) tensors[`${kind}/${name}`] = t;
+    return engineSnapshot(await owner(), { weightsVersion, optimizerStep }, tensors);
+  }
+
   function parts(): (readonly [kind: string, tensors: Tensors])[] {
     return [
       ["parameters", weights.trainable],
@@ -250,18 +261,37 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
   }
 }
 
-/** Programs that an engine and its readers use: the last one to let go frees them. */
-function shared<X>(of: Programs<X>): { readonly programs: Programs<X>; use(): () => void } {
+/** Programs that engines and their readers use: the last one to let go frees them. */
+interface Shared<X> {
+  readonly programs: Programs<X>;
+  use(): () => void;
+}
+
+/** Of policies in use, by the policy and by where it computes. */
+const inUse = new WeakMap<object, Map<string, unknown>>();
+
+/** The compiled programs of a policy: engines of the same policy object in the same place share them. */
+function programsOf<X>(policy: Policy<X>, place: LocalPlace): Shared<X> {
+  const places = inUse.get(policy) ?? new Map<string, unknown>();
+  inUse.set(policy, places);
+  const key = JSON.stringify([place.device, place.cells]);
+  const found = places.get(key) as Shared<X> | undefined;
+  if (found) return found;
+  const made = programs(policy, place);
   let users = 0;
-  return {
-    programs: of,
+  const shared: Shared<X> = {
+    programs: made,
     use() {
       users++;
       return () => {
-        if (--users === 0) of.dispose();
+        if (--users > 0) return;
+        made.dispose();
+        places.delete(key);
       };
     },
   };
+  places.set(key, shared);
+  return shared;
 }
 
 function tensorOf(snapshot: Snapshot, name: string, shape: readonly number[]): HostTensor {

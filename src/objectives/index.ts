@@ -1,5 +1,6 @@
 export { objective, outputsOf } from "./objective.ts";
-export type { Batch, Objective, ObjectiveSpec } from "./objective.ts";
+export type { Batch, Objective, ObjectiveSpec, Served } from "./objective.ts";
+export { servedLoss } from "./served.ts";
 export { aggregate, rowLast, rowMean, rowMeanOf, rowSum, setMean, tokenMean } from "./reductions.ts";
 export type { Aggregation } from "./reductions.ts";
 export { gradientOf } from "./evaluate.ts";

@@ -1,4 +1,6 @@
 import type { Arr, Arrays } from "../arrays/index.ts";
+import type { ServedLoss } from "../engines/engine.ts";
+import type { Aggregation } from "./reductions.ts";
 
 /** The table an objective sees: [N, T] token arrays, [N] row arrays, [S, size] sets. */
 export interface Batch<T extends string = never, R extends string = never, M extends string = never, S extends string = never> {
@@ -20,6 +22,16 @@ export interface Batch<T extends string = never, R extends string = never, M ext
   };
 }
 
+/** That an objective is exactly one of the losses that training services compute themselves, but for the weights of its aggregation. */
+export interface Served {
+  readonly name: ServedLoss["name"];
+  /** The token column below the ratio's fraction. */
+  readonly against: string;
+  readonly aggregation: Aggregation;
+  /** The loss's settings, from the objective's coefficients. */
+  readonly config: (coefficients: Readonly<Record<string, number>>) => Readonly<Record<string, number>>;
+}
+
 export interface ObjectiveSpec<P extends string, T extends string, R extends string, M extends string, S extends string, C extends string> {
   readonly name: string;
   /** Policy outputs beyond logProbs: "entropy", "value", "score" (or "score.0", "score.1", ...). */
@@ -39,6 +51,8 @@ export interface ObjectiveSpec<P extends string, T extends string, R extends str
   readonly coefficients?: Readonly<Record<C, number>>;
   /** The loss is linear in the policy outputs, so its gradient needs no forward pass. Checked by a test, not trusted. */
   readonly linear?: boolean;
+  /** Checked by a test, not trusted. */
+  readonly served?: Served;
   loss(
     policy: Arrays<P | "logProbs">,
     batch: Batch<T, R, M, S>,
@@ -62,6 +76,7 @@ export interface Objective {
   };
   readonly coefficients: Readonly<Record<string, number>>;
   readonly linear: boolean;
+  readonly served?: Served;
   readonly loss: (
     policy: Arrays,
     batch: Batch<string, string, string, string>,
@@ -96,6 +111,7 @@ export function objective<
     },
     coefficients: spec.coefficients ?? {},
     linear: spec.linear === true,
+    ...(spec.served && { served: spec.served }),
     loss(outputs, batch, coefficients) {
       const result = spec.loss(outputs as Arrays<P | "logProbs">, batch as Batch<T, R, M, S>, coefficients as Arrays<C>);
       return "loss" in result ? result : { loss: result, metrics: {} };

@@ -48,6 +48,16 @@ export function clippedSurrogate(options: ClippedSurrogateOptions): Objective {
     name: "clipped surrogate",
     token: columns,
     coefficients: { low, high },
+    ...(kind === "token" &&
+      dualClip === null &&
+      !correction && {
+        served: {
+          name: "ppo",
+          against,
+          aggregation: { aggregation: options.aggregation, divisor: options.divisor },
+          config: (c) => ({ clip_low_threshold: 1 - c["low"]!, clip_high_threshold: 1 + c["high"]! }),
+        },
+      }),
     loss({ logProbs }, batch, c) {
       const { advantage } = batch.token;
       const logRatio = logProbs.sub(batch.token[against]);

@@ -87,7 +87,7 @@ const rewardThenGibbs: Arm = async (seed) => {
   let left = 0;
   for (let k = 0; k < 400; k++) {
     const learningRate = 0.1 * Math.min(1, 2 - k / 200);
-    ({ gradientNorm: left } = await step(engine, terms, { learningRate, beta1: 0.9, beta2: 0.999, epsilon: 1e-12 }));
+    left = (await step(engine, terms, { learningRate, beta1: 0.9, beta2: 0.999, epsilon: 1e-12 })).gradientNorm!;
   }
   return { gap: regularisedGap(regularised, engine.probs(0)), left };
 };

@@ -56,7 +56,7 @@ export async function readModel(
   const policy = transformer(config, { tokenizer, ...(adapter.lora ? { lora: adapter.lora } : {}) });
   const parameters: Record<string, HostTensor> = { ...base, ...adapter.parameters };
   const names = Object.keys(parameterShapes(config, adapter.lora));
-  const fresh = names.some((name) => !(name in parameters)) ? policy.init(options.seed ?? 0) : {};
+  const fresh = policy.init(options.seed ?? 0, (name) => !(name in parameters));
   return { policy, parameters: Object.fromEntries(names.map((name) => [name, (parameters[name] ?? fresh[name]) as HostTensor])) };
 }
 

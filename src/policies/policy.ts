@@ -30,8 +30,8 @@ export interface Policy<X> {
   readonly family: string;
   /** Of "logProbs", "entropy", "value", "score" (or "score.0", "score.1", ...). */
   readonly outputs: readonly string[];
-  /** Fresh parameters, host side, by name. */
-  init(seed: number): Record<string, HostTensor>;
+  /** Fresh parameters, host side, by name; `wanted` leaves out those that are not needed. A parameter's numbers depend on seed and name alone. */
+  init(seed: number, wanted?: (name: string) => boolean): Record<string, HostTensor>;
   /** False for frozen parameters (the base under a LoRA adapter). */
   trainable(name: string): boolean;
   /** With an adapter: the same model without it. It reads frozen parameters alone, and has the outputs that these give. */

@@ -1,5 +1,7 @@
 import type { Message } from "../data/row.ts";
+import type { Task } from "../environments/environment.ts";
 import { GuerdonError } from "../error.ts";
+import type { TextSequence } from "./policy.ts";
 
 /** Text to token ids and back. */
 export interface Tokenizer {
@@ -19,6 +21,22 @@ export interface Tokenizer {
 export const endings = ({ end, stops = [] }: Pick<Tokenizer, "end" | "stops">, further: readonly number[] = []): number[] => [
   ...new Set([...(end === null ? [] : [end]), ...stops, ...further]),
 ];
+
+/**
+ * The row that a language model begins a task with: its prompt, without actions.
+ *
+ * @throws GuerdonError "input" when the task's prompt is no text and no messages, or has no tokens
+ */
+export function shownPrompt(tokenizer: Pick<Tokenizer, "encodePrompt">, { id, prompt }: Task): TextSequence {
+  if (typeof prompt !== "string" && !isMessages(prompt))
+    throw new GuerdonError("input", `Task ${id}: a language model needs a prompt that is a string or a list of messages.`);
+  const tokens = tokenizer.encodePrompt(prompt);
+  if (tokens.length === 0) throw new GuerdonError("input", `Task ${id}: the prompt has no tokens.`);
+  return { prompt: tokens, actions: new Int32Array(0) };
+}
+
+const isMessages = (prompt: unknown): prompt is readonly Message[] =>
+  Array.isArray(prompt) && prompt.every((m) => typeof m === "object" && m !== null && typeof m.content === "string");
 
 /**
  * A tokenizer whose tokens are whitespace-separated symbols; ids follow the given order. `<eos>`, if among the symbols, ends an answer.

@@ -1,12 +1,12 @@
 import { concat, exp, logSumExp, oneHot } from "../arrays/index.ts";
 import type { Arr, Arrays } from "../arrays/index.ts";
-import type { Message } from "../data/row.ts";
 import type { Task } from "../environments/environment.ts";
 import { GuerdonError } from "../error.ts";
 import type { HostTensor } from "../statistics/snapshot.ts";
 import { normal, stream } from "../statistics/stream.ts";
 import type { Policy, TextSequence } from "./policy.ts";
 import { scoreOutputs } from "./scores.ts";
+import { shownPrompt } from "./tokenizer.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { parameterShapes, resolve } from "./transformer-config.ts";
 import type { LoraConfig, Resolved, TransformerConfig } from "./transformer-config.ts";
@@ -58,14 +58,7 @@ function build(
   adapter: LoraConfig | undefined,
 ): TransformerPolicy {
   const modelOf = (parameters: Arrays): Model => ({ config: resolved, parameters, ...(adapter ? { lora: adapter } : {}) });
-  const begin = (task: Task): TextSequence => {
-    const { prompt } = task;
-    if (typeof prompt !== "string" && !isMessages(prompt))
-      throw new GuerdonError("input", `Task ${task.id}: a language model needs a prompt that is a string or a list of messages.`);
-    const tokens = tokenizer.encodePrompt(prompt);
-    if (tokens.length === 0) throw new GuerdonError("input", `Task ${task.id}: the prompt has no tokens.`);
-    return { prompt: tokens, actions: new Int32Array(0) };
-  };
+  const begin = (task: Task): TextSequence => shownPrompt(tokenizer, task);
   const sampling = sampler({ config: resolved, modelOf, tokenizer, begin });
   const base = adapter && build(config, resolved, shapes, tokenizer, lora, undefined);
   const heads = [...(config.valueHead ? ["value"] : []), ...scoreOutputs(config.scoreHead ?? false)];
@@ -76,7 +69,8 @@ function build(
     tokenizer,
     ...(base ? { base } : {}),
     outputs: ["logProbs", "entropy", ...(adapter === lora ? heads : [])],
-    init: (seed) => initialise(config, shapes, seed),
+    init: (seed, wanted = () => true) =>
+      initialise(config, Object.fromEntries(Object.entries(shapes).filter(([name]) => wanted(name))), seed),
     trainable: (name) => !lora || name.includes(".lora_") || name === "value_head.weight" || name === "score.weight",
     actions: (row) => row.actions.length,
     cells: (row) => row.prompt.length + row.actions.length,
@@ -95,9 +89,6 @@ function build(
     },
   };
 }
-
-const isMessages = (prompt: unknown): prompt is readonly Message[] =>
-  Array.isArray(prompt) && prompt.every((m) => typeof m === "object" && m !== null && typeof m.content === "string");
 
 /**
  * Fresh parameters. Matrices N(0, 1 / inputs), those that write to the residual stream divided by sqrt(2 x layers), the output matrix

@@ -1,6 +1,5 @@
 import { Hono, type Context } from "hono";
 import { bodyLimit } from "hono/body-limit";
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { z } from "zod";
 import type { Row } from "../data/row.ts";
 import { GuerdonError } from "../error.ts";
@@ -8,6 +7,7 @@ import type { Score } from "../rewards/index.ts";
 import { groupOf } from "../rewards/units.ts";
 import type { Scoring } from "./crew.ts";
 import { description } from "./description.ts";
+import { isJson, secretCheck } from "./listening.ts";
 import type { Metrics } from "./metrics.ts";
 import { replyOf, rowsOf } from "./open-rlhf.ts";
 import * as schemas from "./schemas.ts";
@@ -78,21 +78,17 @@ export function application(settings: AppSettings): Hono {
     refused(c, new Refused(404, "not-found", `There is no ${c.req.method} ${c.req.path} here. GET /openapi.json lists what there is.`)),
   );
 
-  const wanted = token === null ? null : digest(token);
+  const isToken = token === null ? null : secretCheck(token);
   const limit = bodyLimit({ maxSize: settings.maxBytes, onError: () => tooLarge(settings.maxBytes) });
   app.use(async (c, next) => {
     const started = performance.now();
     const { method, path } = c.req;
     await (async () => {
-      if (
-        path !== "/healthz" &&
-        wanted !== null &&
-        !timingSafeEqual(digest(/^Bearer (.+)$/i.exec(c.req.header("authorization") ?? "")?.[1] ?? ""), wanted)
-      )
+      if (path !== "/healthz" && isToken !== null && !isToken(/^Bearer (.+)$/i.exec(c.req.header("authorization") ?? "")?.[1] ?? ""))
         throw new Refused(401, "unauthorized", "This server wants a token: Authorization: Bearer <token>.");
       if (method !== "POST") return next();
       if (settings.isDraining()) throw new Refused(503, "ending", "The server is ending.");
-      if (!/json/i.test(c.req.header("content-type") ?? ""))
+      if (!isJson(c.req.header("content-type")))
         throw new Refused(415, "not-json", "Send JSON, with the header Content-Type: application/json.");
       // Reading the size from the header is much cheaper than watching the body.
       const length = c.req.header("content-length");
@@ -277,8 +273,6 @@ export function application(settings: AppSettings): Hono {
 }
 
 const routes = new Set(["/v1/score", "/get_reward", "/classify", "/v1/rewards", "/healthz", "/metrics", "/openapi.json"]);
-
-const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
 
 function tooLarge(bytes: number): never {
   throw new Refused(413, "too-large", `A request may have ${bytes} bytes: send fewer rows at a time.`);

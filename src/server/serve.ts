@@ -1,8 +1,4 @@
-import { createAdaptorServer } from "@hono/node-server";
-import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import type { Server } from "node:http";
-import { isIP, type AddressInfo } from "node:net";
 import { availableParallelism } from "node:os";
 import { GuerdonError } from "../error.ts";
 import type { Reward } from "../rewards/index.ts";
@@ -10,6 +6,7 @@ import { application } from "./app.ts";
 import { onSourceChange } from "./changes.ts";
 import { crew, type CrewOptions, type Scoring } from "./crew.ts";
 import { inline } from "./inline.ts";
+import { isLoopback, listen, patience, type Listening } from "./listening.ts";
 import { metrics } from "./metrics.ts";
 import { commonEndTokens } from "./special-tokens.ts";
 import type { OfferedReward } from "./wire.ts";
@@ -94,24 +91,12 @@ export async function serve(source: string | Reward<never>, options: ServeOption
     version: (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }).version,
   });
 
-  const server = createAdaptorServer({ fetch: app.fetch, hostname: host }) as Server;
-  // Clients keep connections for their next step; the usual five seconds would cut them just before it.
-  server.keepAliveTimeout = 75_000;
+  let listening: Listening;
   try {
-    server.listen(port, host);
-    await once(server, "listening");
+    listening = await listen(app.fetch, host, port);
   } catch (cause) {
     await scoring.close();
-    const code = cause instanceof Error && "code" in cause ? cause.code : null;
-    const reason =
-      code === "EADDRINUSE"
-        ? "the port is taken"
-        : code === "EACCES"
-          ? "no permission"
-          : cause instanceof Error
-            ? cause.message
-            : String(cause);
-    throw new GuerdonError("io", `Cannot listen at ${host}:${port}: ${reason}.`, { cause });
+    throw cause;
   }
 
   let reloading: Promise<void> = Promise.resolve();
@@ -135,24 +120,22 @@ export async function serve(source: string | Reward<never>, options: ServeOption
       ? onSourceChange(source.replace(/#[^#]*$/, ""), () => void (reloading = reloading.then(() => reload(source))))
       : () => undefined;
 
-  const bound = (server.address() as AddressInfo).port;
   let ending: Promise<void> | null = null;
   return {
-    url: `http://${isIP(host) === 6 ? `[${host}]` : host}:${bound}`,
-    port: bound,
+    url: listening.url,
+    port: listening.port,
     rewards: () => scoring.offer.rewards,
     close: () =>
       (ending ??= (async () => {
         isDraining = true;
         stopWatching();
-        const closed = once(server, "close");
-        server.close();
+        const closed = listening.end();
         await reloading;
         await Promise.race([scoring.idle(), patience(timeoutMs + 1000)]);
         await Promise.all([scoring.close(), retired]);
         // Answers that are being written get a moment; connections that only idle, or never read, do not hold up the end.
         await Promise.race([closed, patience(1000)]);
-        server.closeAllConnections();
+        listening.cut();
         await closed;
       })()),
   };
@@ -160,8 +143,6 @@ export async function serve(source: string | Reward<never>, options: ServeOption
 
 /** For people: the names of rewards. */
 export const named = (rewards: readonly OfferedReward[]): string => rewards.map(({ name }) => name).join(", ");
-
-const patience = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());
 
 function resolved(options: ServeOptions) {
   const { host = "127.0.0.1", port = 8400, token = null, anonymous = false, unscorable = "fail", endTokens = [] } = options;
@@ -180,7 +161,7 @@ function resolved(options: ServeOptions) {
     return value;
   };
   if (token === "") refuse("the token is empty.");
-  if (token === null && !anonymous && !/^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host))
+  if (token === null && !anonymous && !isLoopback(host))
     refuse(`${host} can be reached from other machines: give a token (--token-env NAME), or say that anybody may score (--anonymous).`);
   return {
     host,

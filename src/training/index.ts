@@ -8,6 +8,7 @@ export {
   grpo,
   needsReference,
   onlineDpo,
+  outputsNeeded,
   ppo,
   raft,
   reinforcePlusPlus,

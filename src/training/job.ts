@@ -10,7 +10,7 @@ import type { TrainReport } from "./report.ts";
 import { openRun } from "./run-folder.ts";
 import { diskFiles, readJson, replace, toJson } from "./runs/files.ts";
 import { readRun } from "./runs/read.ts";
-import { train, type TrainOptions } from "./train.ts";
+import { train, type TextEngine, type TrainOptions } from "./train.ts";
 
 /** The numbers of an evaluation that a table shows. `passN` and `majorityN` are over all `samples`. */
 export interface Measured {
@@ -72,9 +72,14 @@ export interface RunJobOptions {
   /** Threads of the array library: they change the speed, and no bit of the numbers. Two pay for the built-in jobs. Default 1. */
   readonly threads?: number;
   readonly device?: "wasm" | "webgpu";
+  /** What to train in place of the job's own model on this machine, for instance an adapter on a training service. It is disposed in the end. */
+  readonly engine?: () => Promise<JobEngine>;
   readonly checkpointSeconds?: number;
   readonly signal?: AbortSignal;
 }
+
+/** An engine that a job can train. */
+export type JobEngine = Omit<TextEngine, "dispose"> & { dispose(): void | Promise<void> };
 
 /** A fresh engine with a job's model, as it is before any training. */
 export async function jobEngine(
@@ -96,7 +101,7 @@ export async function jobEngine(
  * one that is finished only reports.
  */
 export async function* runJob(job: Job, options: RunJobOptions): AsyncGenerator<JobEvent, JobResult> {
-  const engine = await jobEngine(job, options);
+  const engine: JobEngine = await (options.engine ?? (() => jobEngine(job, options)))();
   try {
     const warmUp = yield* warmedUp(job, engine, options);
     const training = yield* trained(job, engine, job.contender, { steps: job.steps }, options);
@@ -104,7 +109,7 @@ export async function* runJob(job: Job, options: RunJobOptions): AsyncGenerator<
     yield { kind: "result", result };
     return result;
   } finally {
-    engine.dispose();
+    await engine.dispose();
   }
 }
 
@@ -116,7 +121,7 @@ export async function* runJob(job: Job, options: RunJobOptions): AsyncGenerator<
  * @returns the job's result and one row a method, the contender first
  */
 export async function* compareJob(job: Job, options: RunJobOptions): AsyncGenerator<JobEvent, { result: JobResult; table: PartResult[] }> {
-  const engine = await jobEngine(job, options);
+  const engine: JobEngine = await (options.engine ?? (() => jobEngine(job, options)))();
   try {
     const warmUp = yield* warmedUp(job, engine, options);
     const start = await engine.snapshot();
@@ -130,7 +135,7 @@ export async function* compareJob(job: Job, options: RunJobOptions): AsyncGenera
     }
     return { result, table };
   } finally {
-    engine.dispose();
+    await engine.dispose();
   }
 }
 
@@ -145,8 +150,6 @@ async function resultOf(job: Job, warmUp: PartResult, training: PartResult): Pro
 }
 
 type Length = { readonly steps: number } | { readonly seconds: number };
-type JobEngine = LocalEngine<TextSequence> & { readonly policy: TransformerPolicy };
-
 const warmedUp = (job: Job, engine: JobEngine, options: RunJobOptions): AsyncGenerator<JobEvent, PartResult> =>
   job.warmUp === null
     ? asGiven(job, engine, options)

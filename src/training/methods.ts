@@ -20,6 +20,7 @@ import {
   clippedSurrogate,
   combine,
   klPenalty,
+  outputsOf,
   pairLoss,
   raft as raftObjective,
   scoreFunction,
@@ -418,6 +419,12 @@ export const needsReference = (method: Method): boolean =>
   method.objective.needs.token.includes("reference") ||
   (method.data === "rollouts" &&
     (method.creditNeeds.includes("reference") || method.referenceAnswers > 0 || (method.anchor?.reference ?? 0) > 0));
+
+/** The policy outputs that a method reads: its objective's, and the values that its credit asks for. */
+export const outputsNeeded = (method: Method): string[] => [
+  ...outputsOf(method.objective),
+  ...(method.data === "rollouts" && method.creditNeeds.includes("value") ? ["value"] : []),
+];
 
 /**
  * Every resolved setting of a method, for run.json. Schedules are functions and appear as "schedule".

@@ -10,6 +10,7 @@ import {
 import { GuerdonError } from "../error.ts";
 import type { LoraConfig, TransformerConfig } from "../policies/index.ts";
 import type { Reward } from "../rewards/index.ts";
+import type { Json } from "../statistics/snapshot.ts";
 import type { Rng } from "../statistics/stream.ts";
 import { drGrpo, grpo, onlineDpo, raft, supervised, type DemonstrationMethod, type Method } from "./methods.ts";
 import type { Rate } from "./schedule.ts";
@@ -58,7 +59,13 @@ export interface Job {
    * What this job is, for run.json and for starting it again: its name, the options it was made with, the file that defines it (its absolute
    * path), and the names of methods that took the place of its own.
    */
-  readonly options: JobOptions & { readonly job: string; readonly file?: string; readonly methods?: readonly string[] };
+  readonly options: JobOptions & {
+    readonly job: string;
+    readonly file?: string;
+    readonly methods?: readonly string[];
+    /** How to reach the training service that holds the model, where one does. No key is in it. */
+    readonly service?: { readonly [key: string]: Json };
+  };
 }
 
 /** Sizes that a reduced run (tests, CI) sets smaller. */

@@ -4,7 +4,7 @@ import type { Objective } from "../objectives/index.ts";
 import type { TextSequence } from "../policies/policy.ts";
 import { rowName } from "../credit/examples.ts";
 import { GuerdonError } from "../error.ts";
-import { gradientOf, outputsOf } from "../objectives/index.ts";
+import { gradientOf, outputsOf, servedLoss } from "../objectives/index.ts";
 
 /** Data and what to do with it. Several data sources are several terms; a row that terms share (the same object) is computed once. */
 export interface Term<X = TextSequence> {
@@ -23,8 +23,8 @@ export interface StepResult {
   readonly loss: number;
   /** Of the objectives. With several terms each name is prefixed with "<term>." and there is a "<term>.loss". */
   readonly metrics: Readonly<Record<string, number>>;
-  /** Before clipping. */
-  readonly gradientNorm: number;
+  /** Before clipping; null where the engine is not told it. */
+  readonly gradientNorm: number | null;
   /** Passes through the policy: 1 backward, or 1 forward and 1 backward. */
   readonly calls: 1 | 2;
   /**
@@ -40,8 +40,10 @@ export interface StepResult {
  *
  * The forward call is left out when no term needs it: every objective reads log-probabilities alone and either is linear in them (its
  * gradient does not depend on them) or has examples that this engine drew at its present weights (`Examples.origin`), so that
- * `token.behaviour` is the forward pass. Loss, metrics and gap are then evaluated on the outputs that backward returns. In a step with two
- * calls, rows whose gradient is zero everywhere (groups with equal rewards) are not sent to backward.
+ * `token.old`, or else `token.behaviour`, is the forward pass. Where a service samples by another arithmetic than it trains by, that is an
+ * approximation: the gap says how good, and a method with a correction has a pass of its own. Loss, metrics and gap are then evaluated on
+ * the outputs that backward returns. In a step with two calls, rows whose gradient is zero everywhere (groups with equal rewards) are not
+ * sent to backward.
  *
  * @throws GuerdonError "non-finite" when an output, loss or gradient is not finite, naming the term and row: nothing has changed and the
  *   engine's gradient is cleared; "usage" and "input" as `gradientOf`
@@ -51,6 +53,8 @@ export async function step<X>(engine: Engine<X>, terms: readonly Term<X>[], opti
   const { rows, lengths, places } = union(terms);
   const names = [...new Set(terms.flatMap((term) => outputsOf(term.objective)))];
   const calls = terms.every((term) => forwardIsKnown(engine, term)) ? 1 : 2;
+  const [only] = terms;
+  if (calls === 2 && terms.length === 1 && engine.backwardLoss && only!.objective.served) return served(engine, only!, options);
 
   const known = calls === 1 ? null : await engine.forward(rows, names);
   const inputs = terms.map((term, k) => (known ? rowsOf(known, places[k]!) : presumed(term)));
@@ -74,6 +78,21 @@ export async function step<X>(engine: Engine<X>, terms: readonly Term<X>[], opti
     const { gradientNorm } = await engine.update(options);
     const gap = gapOf(terms, outputs, places);
     return { ...summary(terms, final), gradientNorm, calls, ...(gap ? { gap } : {}) };
+  } catch (error) {
+    await engine.discard();
+    throw error;
+  }
+}
+
+/** The step with the loss in the service's hands: one call instead of two. Loss and metrics are evaluated on what its pass returned. */
+async function served<X>(engine: Engine<X>, term: Term<X>, options: UpdateOptions): Promise<StepResult> {
+  const { examples, objective, weight, coefficients } = term;
+  try {
+    const outputs = await engine.backwardLoss!(examples.rows, servedLoss(objective, objective.served!, examples, weight, coefficients));
+    const final = evaluate(term, 0, outputs);
+    const { gradientNorm } = await engine.update(options);
+    const gap = gapOf([term], outputs, [examples.rows.map((_, i) => i)]);
+    return { ...summary([term], [final]), gradientNorm, calls: 1, ...(gap ? { gap } : {}) };
   } catch (error) {
     await engine.discard();
     throw error;
@@ -111,10 +130,13 @@ function forwardIsKnown<X>(engine: Engine<X>, { objective, examples }: Term<X>):
   );
 }
 
-/** Log-probabilities to evaluate a gradient at when there was no forward pass: the sampler's, or any (zeros) for a linear objective. */
+/**
+ * Log-probabilities to evaluate a gradient at when there was no forward pass: the trainer's own where a pass before the step told them
+ * ("old", which a correction of the sampler's is measured by), else the sampler's; any (zeros) for a linear objective.
+ */
 function presumed<X>({ examples, objective }: Term<X>): Outputs {
   const { rows, offsets, mask, token } = examples;
-  const flat = objective.linear ? new Float32Array(mask.length) : token["behaviour"]!;
+  const flat = objective.linear ? new Float32Array(mask.length) : (token["old"] ?? token["behaviour"]!);
   return { logProbs: rows.map((_, i) => flat.subarray(offsets[i]!, offsets[i + 1]!)) };
 }
 

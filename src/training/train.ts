@@ -1,9 +1,10 @@
 import { arraysDevice } from "../arrays/index.ts";
 import { uniform, type Curriculum } from "../curricula/index.ts";
+import { checkNames } from "../engines/checks.ts";
 import type { Engine, Reader } from "../engines/engine.ts";
 import type { TextEnvironment } from "../environments/environment.ts";
 import { GuerdonError } from "../error.ts";
-import type { Policy, TextSequence } from "../policies/policy.ts";
+import type { TextSequence } from "../policies/policy.ts";
 import type { Tokenizer } from "../policies/tokenizer.ts";
 import { fromEnvironment, type Reward } from "../rewards/index.ts";
 import { stream } from "../statistics/stream.ts";
@@ -11,15 +12,17 @@ import type { Json, Stateful } from "../statistics/snapshot.ts";
 import { evaluate, evaluationMetrics, type EvaluateOptions, type Evaluation } from "./evaluate.ts";
 import { healthWatch } from "./health.ts";
 import { loop, type StepReport } from "./loop.ts";
-import { describeMethod, needsReference, supervised, type DemonstrationMethod, type Method } from "./methods.ts";
+import { describeMethod, needsReference, outputsNeeded, supervised, type DemonstrationMethod, type Method } from "./methods.ts";
 import { demonstrationPhase, rolloutPhase, type Notes } from "./phases.ts";
 import { baseReference, frozenReference, givenReference, type FrozenReference } from "./references.ts";
 import { metricsOf, type TrainReport } from "./report.ts";
 import type { RunFolder } from "./run-folder.ts";
 import type { Budget } from "./schedule.ts";
 
-/** An engine with a text policy. `localEngine` of a transformer is one and brings its tokenizer along. */
-export type TextEngine = Engine<TextSequence> & { readonly policy?: Policy<TextSequence> & { readonly tokenizer?: Tokenizer } };
+/** An engine with a text policy. `localEngine` of a transformer and `tinkerEngine` are such, and bring their tokenizer along. */
+export type TextEngine = Engine<TextSequence> & {
+  readonly policy?: { readonly tokenizer?: Tokenizer; /** For run.json. */ readonly config: Json };
+};
 
 /**
  * The reference policy of methods that need one: the policy as it is when the method begins ("start"); the model under the adapter that is
@@ -74,7 +77,8 @@ export interface TrainOptions {
  * asked for. Leaving the loop, or aborting the signal (error "interrupted"), writes a checkpoint if there is a directory, and the same
  * call goes on from there, bit by bit as if it had never stopped.
  *
- * @throws GuerdonError "usage" for options that do not fit together; "coverage" when too little could be scored; "non-finite" when a step
+ * @throws GuerdonError "usage" for options that do not fit together; "unsupported" for a method that needs more than the engine's outputs,
+ *   before anything is drawn; "coverage" when too little could be scored; "non-finite" when a step
  *   was refused; "input" when the directory holds another run; "io" when it cannot be written
  */
 export async function* train(options: TrainOptions): AsyncGenerator<TrainReport, void> {
@@ -145,6 +149,8 @@ function prepared(options: TrainOptions) {
     minimumCoverage = 0.5,
     earlierDemonstrations: earlier = 0,
   } = options;
+  // Before the first rollout is drawn.
+  checkNames(engine.outputs, outputsNeeded(method), `The engine that the method "${method.name}" is to train`);
   const tokenizer = options.tokenizer ?? engine.policy?.tokenizer;
   const reward =
     options.reward ?? (environment.check === undefined && method.data === "demonstrations" ? null : fromEnvironment(environment));
@@ -290,6 +296,10 @@ function measure(
   });
 }
 
+/** Null for none, or when one of them is not known. */
+const largest = (values: readonly (number | null)[]): number | null =>
+  values.length === 0 || values.includes(null) ? null : Math.max(...(values as readonly number[]));
+
 const mean = (values: readonly number[]): number => values.reduce((sum, v) => sum + v, 0) / values.length;
 
 /** The numbers of one step in the form users read. */
@@ -310,7 +320,7 @@ function assemble(step: StepReport<Notes>, evaluation: Evaluation | null, watch:
     at: step.at,
     phase: step.phase,
     loss: updates.length === 0 ? null : mean(updates.map((u) => u.loss)),
-    gradientNorm: updates.length === 0 ? null : Math.max(...updates.map((u) => u.gradientNorm)),
+    gradientNorm: largest(updates.map((u) => u.gradientNorm)),
     learningRate: step.learningRate,
     rollouts,
     reward: rollouts?.reward ?? null,

@@ -76,7 +76,7 @@ async function train() {
       clipNorm: 1,
     });
     losses.push(made.loss);
-    norms.push(made.gradientNorm);
+    norms.push(made.gradientNorm!);
   }
   const rows = Array.from({ length: 22 }, (_, i) => draw(9, i));
   const outputs = await engine.forward(rows, ["logProbs", "entropy"]);

@@ -146,6 +146,24 @@ describe("step", () => {
     expect(one.loss).toBeCloseTo(-examples.token["behaviour"]!.reduce((sum, l) => sum + l, 0) / 18, 6);
   });
 
+  it("corrects a sampler that computes otherwise also when it saves the call", async () => {
+    const engine = engineOf();
+    const examples = await drawn(engine);
+    const old = examples.token["behaviour"]!;
+    const behaviour = old.map((l, i) => l + (i % 3) / 5);
+    const correction = old.map((l, i) => Math.exp(l - behaviour[i]!));
+    const corrected = { ...examples, token: { ...examples.token, old, behaviour, correction } };
+    const objective = clippedSurrogate({ low: 0.2, high: 0.2, against: "old", correction: true, ...perToken });
+    const saved = await engine.snapshot();
+    const one = await step(engine, [{ examples: corrected, objective }], options);
+    const after = Array.from(engine.weights);
+    await engine.restore(saved);
+    const { origin: _, ...unknown } = corrected;
+    const two = await step(engine, [{ examples: unknown, objective }], options);
+    expect([one.calls, two.calls]).toEqual([1, 2]);
+    after.forEach((weight, i) => expect(weight).toBeCloseTo(engine.weights[i]!, 6));
+  });
+
   it("measures how far the trainer is from the sampler", async () => {
     const engine = engineOf();
     const examples = await drawn(engine);

@@ -38,6 +38,8 @@ export interface Call<T> {
   readonly read: Read<T>;
   /** An estimate of the tokens that it costs. */
   readonly tokens: number;
+  /** Statuses after which this call is sent again; those of `worthRetrying` unless said. */
+  readonly again?: (status: number) => boolean;
   /** What it turned out to cost, where the reply says so. */
   readonly counted?: (value: T) => number | null;
   readonly signal?: AbortSignal | undefined;
@@ -111,7 +113,7 @@ const aborted: Problem = { kind: "aborted", what: "was not waited for: the reque
 
 async function once<T>(
   { headers, redactor, timeoutMs, maximumBytes }: TransportOptions,
-  { method, read, counted, signal }: Call<T>,
+  { method, read, again, counted, signal }: Call<T>,
   address: URL,
   body: string | undefined,
   turn: Turn,
@@ -140,7 +142,7 @@ async function once<T>(
     const text = await textOf(response, maximumBytes);
     if (text === null)
       return { kind: "too-large", status: response.status, what: `sent more than ${maximumBytes.toLocaleString("en-US")} bytes` };
-    if (!response.ok) return statusProblem(response, text, redactor);
+    if (!response.ok) return statusProblem(response, text, redactor, again);
     let json: unknown;
     try {
       json = redactor.json(text);
@@ -182,7 +184,7 @@ async function textOf(response: Response, maximumBytes: number): Promise<string 
   }
 }
 
-function statusProblem(response: Response, text: string, redactor: Redactor): Problem {
+function statusProblem(response: Response, text: string, redactor: Redactor, again?: (status: number) => boolean): Problem {
   const { status, headers } = response;
   const to = headers.get("location");
   // A browser shows a redirect as status 0.
@@ -200,7 +202,7 @@ function statusProblem(response: Response, text: string, redactor: Redactor): Pr
     field: said.field,
     // Cleaned before it is cut: half a key is still half a key.
     said: redactor.text(said.message).slice(0, 2000),
-    again: worthRetrying(status, said.code),
+    again: again ? again(status) : worthRetrying(status, said.code),
     ...(pauseMs === null ? {} : { pauseMs }),
     what: `answered HTTP ${status}${said.message === "" ? "" : `: ${excerpt(redactor.text(said.message))}`}`,
   };
