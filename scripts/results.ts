@@ -153,6 +153,7 @@ function text(): string {
     "Written by `node scripts/results.ts` from what `guerdon reproduce` recorded in results/. [papers.md](papers.md) says what a claim is and how to",
     "add one. A claim is labelled *identity* (holds exactly), *mechanism* (the effect shows in a small system, against a baseline with the same",
     "budget) or *report* (needs the original scale: nothing is claimed, only parts are tested). One that does not hold is shown as not holding.",
+    "A paper's *card* is what was written down of its claim before anything was run.",
     "",
     overview(entries),
     "",

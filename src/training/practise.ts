@@ -76,7 +76,10 @@ export async function* practise<X, T extends Task>(options: PractiseOptions<X, T
 
   for (let index = 0; index < steps; index++) {
     const at = { ...start, step: index, inPhase: index };
-    if (method.anchor !== null && index % method.anchor.every === 0) previous = await engine.freeze();
+    if (method.anchor !== null && index % method.anchor.every === 0) {
+      previous?.dispose?.();
+      previous = await engine.freeze();
+    }
     const luck = stream(seed, "score", index);
     let asked = 0;
     const ask = async (tasks: readonly T[]): Promise<Answers<X>> => {

@@ -64,7 +64,10 @@ export async function* preferenceRounds<X>(
   let previous: Reader<X> | null = null;
   let kept: Examples<X> | null = null;
   for (let round = 0; round < o.rounds; round++) {
-    if (method.anchor !== null && round % method.anchor.every === 0) previous = await engine.freeze();
+    if (method.anchor !== null && round % method.anchor.every === 0) {
+      previous?.dispose?.();
+      previous = await engine.freeze();
+    }
     const luck = stream(seed, "preference", round);
     const rollouts = await ask(method, engine, { reference }, o, tasks, { seed, step: round, record: [] });
     const scores = Array.from(
