@@ -196,6 +196,37 @@ test("a step of unknown fate stops the engine, until it is back at a state that 
   await proxy.close();
 });
 
+test("weights for sampling that a service no longer has are handed in again", async () => {
+  const proxy = await faultyProxy(served.url, { share: 0, seed: 1 });
+  const engine = await served.engine({ baseUrl: proxy.url });
+  const draw = () => engine.sample([{ task: { id: "0", prompt: "the reward" }, group: "0", rng: stream(1, "draw") }], { maxActions: 4 });
+  const [first] = await draw();
+  let asked = 0;
+  proxy.alterRequests((call, body) => (call.endsWith("asample") && asked++ === 0 ? body.replace(/:sample:\d+/, ":sample:999") : body));
+  const [again] = await draw();
+  expect(asked).toBe(2);
+  expect(again!.row).toEqual(first!.row);
+  await engine.dispose();
+  await proxy.close();
+});
+
+test("a state that is saved after the optimizer was reset is without it", async () => {
+  const engine = await served.engine();
+  const rows = [{ prompt: Int32Array.of(1, 2), actions: Int32Array.of(3, 4) }];
+  const stepped = async () => {
+    await engine.backward(rows, { logProbs: [Float32Array.of(-0.2, 0.1)] });
+    await engine.update({ learningRate: 1e-2, beta1: 0.9, beta2: 0.9, epsilon: 1e-8 });
+    return data(await served.adapter(engine));
+  };
+  for (let i = 0; i < 3; i++) await stepped();
+  await engine.resetOptimizer();
+  const saved = await engine.snapshot();
+  const expected = await stepped();
+  await engine.restore(saved);
+  expect(await stepped()).toEqual(expected);
+  await engine.dispose();
+});
+
 test("a service that averages rows is recognised, and trained by the same gradient", async () => {
   const proxy = await faultyProxy(served.url, { share: 0, seed: 1 });
   const losses: string[] = [];
