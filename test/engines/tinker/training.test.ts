@@ -308,6 +308,40 @@ describe("a step is refused", () => {
     await engine.dispose();
   });
 
+  test("when an answer has not the shape that was asked for, naming what is wrong", async () => {
+    const proxy = await faultyProxy(served.url, { share: 0, seed: 1 });
+    const engine = await served.engine({ baseUrl: proxy.url });
+    const rows = [1, 2].map((id) => ({ prompt: Int32Array.of(id, 2), actions: Int32Array.of(3, 4) }));
+    const read = () => engine.forward(rows);
+    const draw = () =>
+      engine.sample([{ task: { id: "0", prompt: "the reward" }, group: "0", rng: stream(1, "draw") }], { maxActions: 4, stopTokens: [] });
+    type Answer = {
+      readonly loss_fn_outputs: { readonly logprobs: { readonly data: number[] } }[];
+      readonly sequences: { readonly tokens: number[]; readonly logprobs: number[] }[];
+    };
+    const cases: readonly (readonly [call: () => Promise<unknown>, spoil: (answer: Answer) => unknown, RegExp])[] = [
+      [read, ({ loss_fn_outputs: made }) => made.pop(), /forward answered with 1 results for 2 rows/],
+      [read, ({ loss_fn_outputs: made }) => made.push(made[0]!), /forward answered with 3 results for 2 rows/],
+      [read, ({ loss_fn_outputs: made }) => made[1]!.logprobs.data.pop(), /2 log-probabilities for row 1, which has 3 tokens/],
+      [draw, ({ sequences }) => sequences.push(sequences[0]!), /2 samples where 1 were asked for/],
+      [draw, ({ sequences }) => sequences[0]!.tokens.push(5, 5, 5, 5), /tokens where 4 were asked for at most/],
+      [draw, ({ sequences }) => sequences[0]!.logprobs.pop(), /log-probabilities for the \d tokens of answer 0/],
+    ];
+    for (const [call, spoil, message] of cases) {
+      proxy.alter((path, body) => {
+        if (!path.endsWith("retrieve_future") || !/loss_fn_outputs|sequences/.test(body)) return body;
+        const answer = JSON.parse(body) as Answer;
+        spoil(answer);
+        return JSON.stringify(answer);
+      });
+      await expect(call()).rejects.toMatchObject({ code: "io", message: expect.stringMatching(message) as string });
+      proxy.alter(null);
+      await call();
+    }
+    await engine.dispose();
+    await proxy.close();
+  });
+
   test("when a log-probability is not finite: no update was made", async () => {
     const proxy = await faultyProxy(served.url, { share: 0, seed: 1 });
     const engine = await served.engine({ baseUrl: proxy.url });
