@@ -281,11 +281,14 @@ test("a service that averages rows is recognised, and trained by the same gradie
     const gradients = { logProbs: rows.map(() => Float32Array.of(-0.2, 0.1)) };
     await engine.backward(rows, gradients);
     await engine.discard();
+    const still = { learningRate: 0, beta1: 0, beta2: 0, epsilon: 1 };
+    await engine.backward(rows, { logProbs: rows.map(() => Float32Array.of(NaN, 0)) });
+    await expect(engine.update(still)).rejects.toMatchObject({ code: "non-finite" });
     for (const row of rows) await engine.backward([row], { logProbs: [gradients.logProbs[0]!] });
-    const { gradientNorm: first } = await engine.update({ learningRate: 0.3, beta1: 0, beta2: 0, epsilon: 1 });
+    const { gradientNorm: first } = await engine.update({ ...still, learningRate: 0.3 });
     // The same rows under other weights: what was told of them is no longer so.
     await engine.backward(rows, gradients);
-    const { gradientNorm: second } = await engine.update({ learningRate: 0, beta1: 0, beta2: 0, epsilon: 1 });
+    const { gradientNorm: second } = await engine.update(still);
     ends.push({ norms: Float32Array.of(first!, second!) });
     await engine.dispose();
   }
