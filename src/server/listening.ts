@@ -39,7 +39,8 @@ export async function listen(fetch: (request: Request) => Response | Promise<Res
   // Clients keep connections for their next step; the usual five seconds would cut them just before it.
   server.keepAliveTimeout = 75_000;
   try {
-    server.listen(port, host);
+    // More callers at once than the usual 511, whose connections would be reset while this process is busy.
+    server.listen({ port, host, backlog: 4096 });
     await once(server, "listening");
   } catch (cause) {
     const code = cause instanceof Error && "code" in cause ? cause.code : null;

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { coefficients, counts, list, numbers, numbersOrNulls, texts } from "./lists.ts";
 
 /**
  * The wire of a Tinker-compatible training service: every request and answer of `/api/v1/<call>`, as JSON. The client checks answers with
@@ -10,43 +11,6 @@ import { z } from "zod";
 
 const count = z.int().min(0);
 const name = z.string().min(1);
-
-/*
- * Lists from elsewhere may have millions of entries that are wrong. Only the first is told: one issue an entry would fill the memory.
- */
-
-/** A list of plain values. */
-const plain = <T>(fits: (value: unknown) => boolean, what: string) =>
-  z.custom<T[]>(Array.isArray, "expected a list").check(({ value, issues }) => {
-    const i = value.findIndex((one) => !fits(one));
-    if (i >= 0) issues.push({ code: "custom", input: value[i], path: [i], message: `expected ${what}` });
-  });
-const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
-const counts = plain<number>(isCount, "a whole number from 0");
-const numbers = plain<number>(Number.isFinite, "a number");
-const numbersOrNulls = plain<number | null>((value) => value === null || Number.isFinite(value), "a number or null");
-const texts = plain<string>((value) => typeof value === "string", "a text");
-
-/** The most entries of any other list, such as rows. */
-export const mostEntries = 65_536;
-
-/** A list of what has parts of its own. */
-const list = <T extends z.ZodType>(entry: T): z.ZodType<z.output<T>[], z.input<T>[]> =>
-  z.custom<z.input<T>[]>(Array.isArray, "expected a list").transform((values, { issues }) => {
-    const entries: z.output<T>[] = [];
-    if (values.length > mostEntries) issues.push({ code: "custom", input: values.length, message: `more than ${mostEntries} entries` });
-    else
-      for (const [i, value] of values.entries()) {
-        const read = entry.safeParse(value);
-        if (read.success) entries.push(read.data);
-        else {
-          const [first] = read.error.issues;
-          issues.push({ code: "custom", input: value, path: [i, ...first!.path], message: first!.message });
-          break;
-        }
-      }
-    return entries;
-  });
 
 /** One piece of a prompt. Image chunks exist in the protocol and are not among these: language models on text alone. */
 const chunk = z.object({ type: z.literal("encoded_text").default("encoded_text"), tokens: counts });
@@ -85,11 +49,6 @@ const datum = z.object({
  */
 export const losses = ["cross_entropy", "importance_sampling", "ppo", "cispo"] as const;
 
-/** Numbers by name. */
-const coefficients = z.custom<Record<string, number>>(
-  (value) => typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).every(Number.isFinite),
-  "expected numbers by name",
-);
 const pass = z.object({ data: list(datum), loss_fn: z.enum(losses), loss_fn_config: coefficients.nullish() });
 
 const loraConfig = z.object({

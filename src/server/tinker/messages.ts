@@ -1,4 +1,5 @@
-import { losses, mostEntries } from "../../engines/tinker/protocol.ts";
+import { mostEntries } from "../../engines/tinker/lists.ts";
+import { losses } from "../../engines/tinker/protocol.ts";
 import type { Loss } from "../../engines/tinker/protocol.ts";
 import { bytesOf, fields, message, numberOf, textOf } from "./protobuf.ts";
 import { Refused } from "./refused.ts";

@@ -3,7 +3,7 @@ import { basename, resolve } from "node:path";
 import { GuerdonError } from "../../error.ts";
 import { isLoopback, listen, patience, type Listening } from "../listening.ts";
 import { application } from "./app.ts";
-import { service } from "./service.ts";
+import { service, snapshotsOfSession } from "./service.ts";
 
 export interface ServeEngineOptions {
   /** 8500 unless said; 0 for any that is free. */
@@ -69,6 +69,7 @@ export async function serveEngine(folder: string, options: ServeEngineOptions = 
   const name = options.name ?? basename(path);
   const port = whole("port", 8500, 0, 65_535);
   const maxBytes = whole("maxBytes", 16 * 2 ** 20, 1024);
+  const maxModels = whole("maxModels", 16, 1);
   const running = await service({
     folder: path,
     name,
@@ -80,11 +81,11 @@ export async function serveEngine(folder: string, options: ServeEngineOptions = 
       keepCount: 20_000,
       keepBytes: 256 * 2 ** 20,
       sessions: 1000,
-      models: whole("maxModels", 16, 1),
+      models: maxModels,
       waiting: whole("maxWaiting", 1000, 1),
       bytes: 512 * 2 ** 20,
       sequences: whole("maxSequences", 20_000, 1),
-      snapshots: 64,
+      snapshots: snapshotsOfSession * maxModels,
     },
     onEvent,
   });

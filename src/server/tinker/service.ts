@@ -21,7 +21,7 @@ export interface ServiceLimits extends FutureLimits, ModelLimits {
   readonly sessions: number;
   /** Sequences that wait to be drawn. */
   readonly sequences: number;
-  /** Sampling sessions on weights that are in memory only. */
+  /** Sampling sessions on weights that are in memory only, of all sessions. */
   readonly snapshots: number;
 }
 
@@ -101,6 +101,8 @@ export interface LoraRequest {
   readonly mlp: boolean;
 }
 
+/** Sampling sessions of one session on weights that are in memory only. */
+export const snapshotsOfSession = 8;
 const unloaded = "it was unloaded";
 const attention: readonly Projection[] = ["q_proj", "k_proj", "v_proj", "o_proj"];
 
@@ -209,6 +211,13 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
     for (const snapshot of snapshots) if (snapshot.startsWith(session)) dropSnapshot(snapshot);
   }
 
+  /** A session's own go first, so that one that trains fast takes no other's. */
+  function makeRoom(session: string): void {
+    const own = [...snapshots].filter((snapshot) => snapshot.startsWith(session));
+    if (own.length > snapshotsOfSession) dropSnapshot(own[0]!);
+    else if (snapshots.size > limits.snapshots) dropSnapshot(snapshots.values().next().value!);
+  }
+
   function dropSnapshot(snapshot: string): void {
     snapshots.delete(snapshot);
     void compute.run("drop", { snapshot }).catch(() => onEvent(`${snapshot} could not be forgotten.`));
@@ -308,7 +317,7 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
           const samplerId = await all.sampler(model.session, sampler, request.digest, (made) => ({ from: { snapshot: made }, path: null }));
           await compute.run("snapshot", { model: id, name: samplerId });
           snapshots.add(samplerId);
-          if (snapshots.size > limits.snapshots) dropSnapshot(snapshots.values().next().value!);
+          makeRoom(model.session);
           return answer({ type: "save_weights_for_sampler", sampling_session_id: samplerId });
         }
         const address: Address = { model: id, kind: "sampler_weights", name: given ?? `sampler-${request.seq ?? `${Date.now()}`}` };
@@ -368,6 +377,8 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
       ready();
       const key = "session" in from && from.seq !== null ? `${from.session} ${from.seq}` : null;
       const sampler = "session" in from ? all.samplerOf(from.session) : await samplerFrom(from);
+      if ("snapshot" in sampler.from && !snapshots.has(sampler.from.snapshot))
+        throw new Refused(404, "The weights of this sampling session are no longer in memory: save them again.");
       const before = key === null ? undefined : asked.get(key);
       // A request that is repeated when its result is no longer there is drawn anew.
       if (before && results.has(before.future)) {

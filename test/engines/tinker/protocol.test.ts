@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { answers, mostEntries, requests } from "../../../src/engines/tinker/protocol.ts";
+import { mostEntries } from "../../../src/engines/tinker/lists.ts";
+import { answers, requests } from "../../../src/engines/tinker/protocol.ts";
 
 const many = <T>(value: T): T[] => Array.from<T>({ length: 100_000 }).fill(value);
 const row = (tokens: unknown, weights: unknown = [1]) => ({

@@ -196,6 +196,37 @@ test("a step of unknown fate stops the engine, until it is back at a state that 
   await proxy.close();
 });
 
+test("weights for sampling that a service no longer has are handed in again", async () => {
+  const proxy = await faultyProxy(served.url, { share: 0, seed: 1 });
+  const engine = await served.engine({ baseUrl: proxy.url });
+  const draw = () => engine.sample([{ task: { id: "0", prompt: "the reward" }, group: "0", rng: stream(1, "draw") }], { maxActions: 4 });
+  const [first] = await draw();
+  let asked = 0;
+  proxy.alterRequests((call, body) => (call.endsWith("asample") && asked++ === 0 ? body.replace(/:sample:\d+/, ":sample:999") : body));
+  const [again] = await draw();
+  expect(asked).toBe(2);
+  expect(again!.row).toEqual(first!.row);
+  await engine.dispose();
+  await proxy.close();
+});
+
+test("a state that is saved after the optimizer was reset is without it", async () => {
+  const engine = await served.engine();
+  const rows = [{ prompt: Int32Array.of(1, 2), actions: Int32Array.of(3, 4) }];
+  const stepped = async () => {
+    await engine.backward(rows, { logProbs: [Float32Array.of(-0.2, 0.1)] });
+    await engine.update({ learningRate: 1e-2, beta1: 0.9, beta2: 0.9, epsilon: 1e-8 });
+    return data(await served.adapter(engine));
+  };
+  for (let i = 0; i < 3; i++) await stepped();
+  await engine.resetOptimizer();
+  const saved = await engine.snapshot();
+  const expected = await stepped();
+  await engine.restore(saved);
+  expect(await stepped()).toEqual(expected);
+  await engine.dispose();
+});
+
 test("a service that averages rows is recognised, and trained by the same gradient", async () => {
   const proxy = await faultyProxy(served.url, { share: 0, seed: 1 });
   const losses: string[] = [];
@@ -250,11 +281,14 @@ test("a service that averages rows is recognised, and trained by the same gradie
     const gradients = { logProbs: rows.map(() => Float32Array.of(-0.2, 0.1)) };
     await engine.backward(rows, gradients);
     await engine.discard();
+    const still = { learningRate: 0, beta1: 0, beta2: 0, epsilon: 1 };
+    await engine.backward(rows, { logProbs: rows.map(() => Float32Array.of(NaN, 0)) });
+    await expect(engine.update(still)).rejects.toMatchObject({ code: "non-finite" });
     for (const row of rows) await engine.backward([row], { logProbs: [gradients.logProbs[0]!] });
-    const { gradientNorm: first } = await engine.update({ learningRate: 0.3, beta1: 0, beta2: 0, epsilon: 1 });
+    const { gradientNorm: first } = await engine.update({ ...still, learningRate: 0.3 });
     // The same rows under other weights: what was told of them is no longer so.
     await engine.backward(rows, gradients);
-    const { gradientNorm: second } = await engine.update({ learningRate: 0, beta1: 0, beta2: 0, epsilon: 1 });
+    const { gradientNorm: second } = await engine.update(still);
     ends.push({ norms: Float32Array.of(first!, second!) });
     await engine.dispose();
   }
@@ -275,6 +309,40 @@ describe("a step is refused", () => {
     });
     await expect(engine.forward([], ["entropy"])).rejects.toThrow(/no output "entropy".*KL penalty/);
     await engine.dispose();
+  });
+
+  test("when an answer has not the shape that was asked for, naming what is wrong", async () => {
+    const proxy = await faultyProxy(served.url, { share: 0, seed: 1 });
+    const engine = await served.engine({ baseUrl: proxy.url });
+    const rows = [1, 2].map((id) => ({ prompt: Int32Array.of(id, 2), actions: Int32Array.of(3, 4) }));
+    const read = () => engine.forward(rows);
+    const draw = () =>
+      engine.sample([{ task: { id: "0", prompt: "the reward" }, group: "0", rng: stream(1, "draw") }], { maxActions: 4, stopTokens: [] });
+    type Answer = {
+      readonly loss_fn_outputs: { readonly logprobs: { readonly data: number[] } }[];
+      readonly sequences: { readonly tokens: number[]; readonly logprobs: number[] }[];
+    };
+    const cases: readonly (readonly [call: () => Promise<unknown>, spoil: (answer: Answer) => unknown, RegExp])[] = [
+      [read, ({ loss_fn_outputs: made }) => made.pop(), /forward answered with 1 results for 2 rows/],
+      [read, ({ loss_fn_outputs: made }) => made.push(made[0]!), /forward answered with 3 results for 2 rows/],
+      [read, ({ loss_fn_outputs: made }) => made[1]!.logprobs.data.pop(), /2 log-probabilities for row 1, which has 3 tokens/],
+      [draw, ({ sequences }) => sequences.push(sequences[0]!), /2 samples where 1 were asked for/],
+      [draw, ({ sequences }) => sequences[0]!.tokens.push(5, 5, 5, 5), /tokens where 4 were asked for at most/],
+      [draw, ({ sequences }) => sequences[0]!.logprobs.pop(), /log-probabilities for the \d tokens of answer 0/],
+    ];
+    for (const [call, spoil, message] of cases) {
+      proxy.alter((path, body) => {
+        if (!path.endsWith("retrieve_future") || !/loss_fn_outputs|sequences/.test(body)) return body;
+        const answer = JSON.parse(body) as Answer;
+        spoil(answer);
+        return JSON.stringify(answer);
+      });
+      await expect(call()).rejects.toMatchObject({ code: "io", message: expect.stringMatching(message) as string });
+      proxy.alter(null);
+      await call();
+    }
+    await engine.dispose();
+    await proxy.close();
   });
 
   test("when a log-probability is not finite: no update was made", async () => {

@@ -201,3 +201,18 @@ describe("weights to sample from", () => {
     expect((await server.post("asample", { ...body, num_samples: 2 })).status).toBe(409);
   });
 });
+
+test("of weights that are in memory only a session keeps its last, and takes no other's place", async () => {
+  const saved = async (model_id: string, number: number) => {
+    const request = { model_id, seq_id: number + 1, sampling_session_seq_id: number };
+    return (await server.run("save_weights_for_sampler", request)).body as unknown as { sampling_session_id: string };
+  };
+  const [fast, slow] = [await server.adapter(), await server.adapter()];
+  const others = await saved(slow, 0);
+  const own = [];
+  for (let i = 0; i < 10; i++) own.push(await saved(fast, i));
+  const statuses = [];
+  for (const { sampling_session_id } of [...own, others])
+    statuses.push((await server.run("asample", ask([5], { sampling_session_id, seq_id: 1 }))).status);
+  expect(statuses).toEqual([404, 404, ...Array.from({ length: 9 }, () => 200)]);
+});
