@@ -16,6 +16,7 @@ import { localEngine, tinkerEngine } from "../src/engines/index.ts";
 import { readModel, transformer, writeModel } from "../src/policies/index.ts";
 import type { LoraConfig } from "../src/policies/index.ts";
 import { symbolTokenizer } from "../src/policies/tokenizer.ts";
+import { reward } from "../src/rewards/index.ts";
 import { bootstrapInterval, mean, median as middle } from "../src/statistics/index.ts";
 import { stream } from "../src/statistics/stream.ts";
 import { countdownJob, train } from "../src/training/index.ts";
@@ -35,7 +36,10 @@ const { environment, contender, model } = job;
 if ("folder" in model || contender.method.data !== "rollouts" || job.warmUp === null) throw new Error("The main job is not as it was.");
 const { vocabulary, context, layers, width, heads } = model;
 const tokenizer = symbolTokenizer(environment.symbols!);
-const steps = { method: contender.method, tasksPerStep: contender.tasksPerStep };
+/** Half of the answers are right by it whatever the model knows, so that gradients are numbers of full length, as in training. */
+const evenLength = reward("even length", ({ text }) => text.length % 2 === 0);
+/** At rate 0 all work is done and the weights stay, so that both sides' answers are as long from the first step to the last. */
+const steps = { method: { ...contender.method, learningRate: 0 }, tasksPerStep: contender.tasksPerStep, reward: evenLength };
 
 const folder = mkdtempSync(join(tmpdir(), "guerdon-round-trip-"));
 const base = join(folder, "base");
