@@ -2,7 +2,8 @@ import { GuerdonError } from "../../error.ts";
 
 /*
  * The wire of Protocol Buffers, as far as messages need it that are taken apart and put together by hand: the Python SDK sends and expects
- * three messages in this form.
+ * three messages in this form. Own code, because pbf 5.1.2 reads a field that is cut off as a shorter one without a word, and
+ * @bufbuild/protobuf 2.17.0 takes 2.9 MB, a fifth of this package.
  */
 
 /** One field of a message: a number for varints and fixed numbers, bytes for everything that has a length. */
