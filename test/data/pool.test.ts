@@ -95,7 +95,7 @@ describe("peer processes", () => {
     const pid = await new Promise<number>((resolve) => parent.stdout.once("data", (text: Buffer) => resolve(Number(text.toString()))));
     expect(alive(pid)).toBe(true);
     parent.kill("SIGKILL");
-    await expect.poll(() => alive(pid), { timeout: 3000 }).toBe(false);
+    await expect.poll(() => alive(pid)).toBe(false);
   });
 
   it("say why they could not be started", async () => {

@@ -24,16 +24,14 @@ test("an edit shows in the next scores; a broken one leaves what was there; no r
   expect(await value()).toBe(1);
   const before = server.rewards()[0]!.version;
   writeFileSync(path, constant("2"));
-  await expect.poll(value, { timeout: 10_000 }).toBe(2);
+  await expect.poll(value).toBe(2);
   expect(server.rewards()[0]!.version).not.toBe(before);
 
   writeFileSync(path, constant("2)("));
-  await expect
-    .poll(() => said.join("\n"), { timeout: 10_000 })
-    .toMatch(/The changed file cannot be used; what was there before goes on\. .*reward\.ts/);
+  await expect.poll(() => said.join("\n")).toMatch(/The changed file cannot be used; what was there before goes on\. .*reward\.ts/);
   expect(await value()).toBe(2);
   writeFileSync(path, constant("3"));
-  await expect.poll(value, { timeout: 10_000 }).toBe(3);
+  await expect.poll(value).toBe(3);
 });
 
 test("a process that is replaced after an unwatched edit is not taken: scores of one server come from one set of rules", async () => {
@@ -45,10 +43,10 @@ test("a process that is replaced after an unwatched edit is not taken: scores of
   const said: string[] = [];
   const server = await client({ timeoutMs: 2000, processes: 2, onEvent: (sentence) => said.push(sentence) }, path);
   expect((await server.score("rules", ["x"]))[0]!.value).toBe(1);
-  await expect.poll(async () => (await server.get("/healthz")).text, { timeout: 10_000 }).toMatch(/"processes":2/);
+  await expect.poll(async () => (await server.get("/healthz")).text).toMatch(/"processes":2/);
   writeFileSync(path, rules("2"));
   expect((await server.score("rules", ["exit"]))[0]!.value).toBe(null);
-  await expect.poll(() => said.join("\n"), { timeout: 10_000 }).toMatch(/reward\.ts has changed since it was first loaded.*--watch/);
+  await expect.poll(() => said.join("\n")).toMatch(/reward\.ts has changed since it was first loaded.*--watch/);
   const scores = await server.score("rules", ["x", "y"]);
   expect(scores.map(({ value }) => value).filter((value) => value !== null && value !== 1)).toEqual([]);
 });

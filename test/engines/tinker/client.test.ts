@@ -138,13 +138,14 @@ describe("a client of a training service", () => {
     expect(await Promise.all([made.session(), made.session()])).toEqual(["s", "s"]);
     const { result } = await made.submit("optim_step", step);
     const waiting = result();
-    await vi.waitFor(() => expect(server.seen.filter(({ path }) => path.endsWith("session_heartbeat")).length).toBeGreaterThan(3));
+    await expect.poll(() => server.seen.filter(({ path }) => path.endsWith("session_heartbeat")).length).toBeGreaterThan(3);
     answer();
     await waiting;
     made.close();
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    // What was on its way when it was closed may still arrive.
+    await new Promise((resolve) => setTimeout(resolve, 300));
     const { length } = server.seen;
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    await new Promise((resolve) => setTimeout(resolve, 100));
     expect(server.seen.length).toBe(length);
   });
 

@@ -126,7 +126,7 @@ describe("a test bench", () => {
     expect(result!.value).toBe(0);
     expect(result!.note).toMatch(note);
     expect(performance.now() - start).toBeLessThan(6000);
-    await expect.poll(simulators, { timeout: 2000 }).toEqual([]);
+    await expect.poll(simulators).toEqual([]);
     expect(await score(rewarded, { prompt: "", completion: adder, testbench: bench })).toEqual({ value: 1 });
   });
 });

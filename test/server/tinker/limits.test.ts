@@ -315,7 +315,7 @@ test("a result that nobody asked for is unknown; one that is no longer kept is g
   expect((await brief.post("retrieve_future", { request_id: "nothing" })).status).toBe(404);
   expect((await brief.post("retrieve_future", { request_id: `${taken.body.request_id}9` })).status).toBe(404);
   await expect
-    .poll(async () => (await brief.post("retrieve_future", { request_id: taken.body.request_id })).status, { timeout: 5000, interval: 200 })
+    .poll(async () => (await brief.post("retrieve_future", { request_id: taken.body.request_id })).status, { interval: 200 })
     .toBe(410);
   // Sent again it would run twice: it is refused, so that nobody asks for ever.
   const again = await brief.post("forward", forward(model, 1, [row]));
@@ -336,7 +336,7 @@ test("a session without a sign of life is over, and its models leave the memory"
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect((await strict.post("session_heartbeat", { session_id })).status).toBe(200);
   }
-  await expect.poll(async () => (await strict.get(`sessions/${session_id}`)).status, { timeout: 5000, interval: 400 }).toBe(410);
+  await expect.poll(async () => (await strict.get(`sessions/${session_id}`)).status, { interval: 400 }).toBe(410);
   expect((await strict.post("session_heartbeat", { session_id })).status).toBe(410);
   const reply = await strict.post("forward", forward(model, 1, [row]));
   expect([reply.status, reply.body.detail]).toEqual([404, expect.stringMatching(/no sign of life for 1 s/)]);
