@@ -571,5 +571,5 @@ describe("what it costs", () => {
 
 test("the package says so where it ships prompts", async () => {
   const manifest = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8")) as { files: string[] };
-  expect(manifest.files).toContain("src");
+  expect(manifest.files).toContain("src/**/*.md");
 });

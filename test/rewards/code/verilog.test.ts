@@ -110,11 +110,11 @@ describe("a test bench", () => {
       design("reg [1023:0] m [0:20000000]; integer i; initial for (i = 0; i < 20000000; i = i + 1) m[i] = i; assign y = a + b;"),
       /code|does not|longer|compile/,
     ],
-    ["recursion without end", `module top(input [3:0] a, b, output [4:0] y); top t(a, b, y); endmodule`, /compile|longer|wrote/],
+    ["recursion without end", `module top(input [3:0] a, b, output [4:0] y); top t(a, b, y); endmodule`, /compil|longer|wrote/],
     [
       "a generate loop without end",
       design("genvar g; generate for (g = 0; g >= 0; g = g + 1) begin : x wire w; end endgenerate assign y = a + b;"),
-      /compile|longer|wrote/,
+      /compil|longer|wrote/,
     ],
     ["printing the bench's words", design(`assign y = 0; initial $display("ALL PASSED");`), /refused/],
     ["reaching into the bench", design("assign y = 0; always @* tb.bad = 0;"), /refused/],
