@@ -46,6 +46,7 @@ export interface Value {
   /** This holds the indices. */
   oneHot(n: number): Value;
   stopGradient(): Value;
+  storeGradient(): Value;
 }
 
 /**

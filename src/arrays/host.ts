@@ -230,6 +230,11 @@ class HostValue implements Value {
   stopGradient(): Value {
     return new HostValue(this.shape, this.data);
   }
+
+  /** Gradients are always stored here. */
+  storeGradient(): Value {
+    return this;
+  }
 }
 
 /** Throws unless every index is a whole number in [0, n). Policies call this on token ids before they go to the device. */

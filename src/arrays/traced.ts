@@ -193,6 +193,15 @@ class TracedValue implements Value {
   stopGradient(): Value {
     return new TracedValue(library().lax.stopGradient(this.ref) as Tracer);
   }
+
+  /** The transpose of a new axis of length 1 is a sum over one term, and the compiler stores whatever it sums. */
+  storeGradient(): Value {
+    return new TracedValue(
+      library()
+        .numpy.broadcastTo(this.float, [1, ...this.shape])
+        .reshape([...this.shape]),
+    );
+  }
 }
 
 /** -1, 0 or 1. Uses one reference of x. */

@@ -1,4 +1,4 @@
-import { concat, div, exp, matmul, oneHot, silu, sqrt, square, stopGradient, take } from "../arrays/index.ts";
+import { concat, div, exp, matmul, oneHot, silu, sqrt, square, stopGradient, storeGradient, take } from "../arrays/index.ts";
 import type { Arr, Arrays } from "../arrays/index.ts";
 import { GuerdonError } from "../error.ts";
 import { gelu } from "./gelu.ts";
@@ -61,14 +61,19 @@ export function norm({ config, parameters }: Model, name: string, x: Arr): Arr {
   return rmsNorm(x.sub(x.mean(-1, true)), gain, config.epsilon).add(parameter(parameters, `${name}.bias`));
 }
 
-/** W x + b, plus the adapter where there is one: [cells, inputs] -> [cells, outputs]. */
+/**
+ * W x + b, plus the adapter where there is one: [cells, inputs] -> [cells, outputs]. Under adapters the other matrices are frozen: the
+ * gradient of y then has one use, the product with W, where it would be computed `inputs` times over unless it is stored.
+ */
 function project({ config, lora, parameters }: Model, layer: number, projection: Projection, x: Arr): Arr {
   const path = modulePath(layer, projection);
   let y = matmul(x, parameter(parameters, `${path}.weight`).transpose());
   if (config.biases.includes(projection)) y = y.add(parameter(parameters, `${path}.bias`));
-  if (!lora?.targets.includes(projection)) return y;
-  const down = matmul(x, parameter(parameters, adapterName(path, "A")).transpose());
-  return y.add(matmul(down, parameter(parameters, adapterName(path, "B")).transpose()).mul(lora.alpha / lora.rank));
+  if (!lora) return y;
+  if (!lora.targets.includes(projection)) return storeGradient(y);
+  // Scaled while it is narrow: the gradient of a scaled y would be stored beside that of y.
+  const down = matmul(x, parameter(parameters, adapterName(path, "A")).transpose()).mul(lora.alpha / lora.rank);
+  return y.add(matmul(down, parameter(parameters, adapterName(path, "B")).transpose()));
 }
 
 /** Rotates each head's pairs (i, i + headSize / 2): x [.., heads, headSize] (arXiv 2104.09864, paired as in Hugging Face's models). */
@@ -148,10 +153,11 @@ export function causalMask(order: Arr): Arr {
     .mul(HIDDEN);
 }
 
-/** Logits [cells, vocabulary] of final hidden states [cells, width]. */
-export function unembed({ config, parameters }: Model, x: Arr): Arr {
+/** Logits [cells, vocabulary] of final hidden states [cells, width]. Under adapters the table is frozen, and `project` says what that means. */
+export function unembed({ config, lora, parameters }: Model, x: Arr): Arr {
   const table = parameter(parameters, config.tied ? "model.embed_tokens.weight" : "lm_head.weight");
-  return matmul(x, padded(table).transpose()).slice(1, 0, config.vocabulary);
+  const logits = matmul(x, padded(table).transpose());
+  return (lora ? storeGradient(logits) : logits).slice(1, 0, config.vocabulary);
 }
 
 /** A linear map to one or several numbers: [cells, width] -> [cells, numbers]. */

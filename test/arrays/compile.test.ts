@@ -1,9 +1,15 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import * as A from "../../src/arrays/index.ts";
 import type { Arr, Arrays } from "../../src/arrays/index.ts";
+import { library } from "../../src/arrays/device.ts";
 import { expectNoLeak, liveBuffers } from "../kit/leaks.ts";
 
 beforeAll(() => A.startArrays());
+
+/** How the library's profiler tells of a kernel. */
+type Traced = PerformanceEntry & {
+  readonly detail: { readonly devtools: { readonly properties: readonly (readonly [string, string])[] } };
+};
 
 const ramp = (shape: readonly number[], scale = 1): A.HostArray => ({
   shape,
@@ -16,6 +22,29 @@ const read = async (tensor: A.Tensor): Promise<number[]> => {
     tensor.dispose();
   }
 };
+
+test("storeGradient: the product with a frozen matrix reads a stored gradient and computes none of it", async () => {
+  // The sum over 48 columns is the product that leads back to x.
+  const takesExponentials = async (keep: (y: Arr) => Arr): Promise<(boolean | undefined)[]> => {
+    const program = A.compile((x: Arr, frozen: Arr) => {
+      const value = (parameters: Arrays<"x">) => {
+        const y = keep(A.matmul(parameters.x, frozen));
+        return { value: A.exp(y.mul(0.1)).mul(y).sum() };
+      };
+      return A.valueAndGradient(value, { x }).gradient;
+    });
+    const { profiler } = library();
+    profiler.startTrace();
+    await read(program.run(ramp([40, 24]), ramp([24, 48]))["x"]!);
+    profiler.stopTrace();
+    program.dispose();
+    const kernels = performance.getEntriesByType("measure").map((entry) => new Map((entry as Traced).detail.devtools.properties));
+    performance.clearMeasures();
+    return kernels.filter((kernel) => kernel.get("reduction") === "Add:48").map((kernel) => kernel.get("exp")?.includes("Exp("));
+  };
+  expect(await takesExponentials(A.storeGradient)).toEqual([false]);
+  expect(await takesExponentials((y) => y)).toEqual([true]);
+});
 
 describe("inputs and results", () => {
   test("nested records and arrays go in and come out", async () => {

@@ -104,6 +104,8 @@ const cases: Record<string, [f: (i: Arrays<"x" | "y" | "k">) => Arr, inputs: Tes
     { x: scalar, y: random("t", []) },
   ],
   "concat, with constants": [({ x }) => A.concat([x.reshape([1]), A.host([7], [1]), A.host([5], [1])], 0), { x: scalar }],
+  storeGradient: [({ x, y }) => A.storeGradient(x.mul(y)).mul(x), { x, y }],
+  "storeGradient, scalar": [({ x }) => A.exp(A.storeGradient(x)), { x: scalar }],
   cumsum: [({ x }) => A.cumsum(x, 1), { x }],
   "cumsum, last axis": [({ x }) => A.cumsum(x, -1), { x }],
   "constants from the host": [({ x }) => x.mul(A.host([1, 2, 3, 4], [4])).add(A.host([1], [])), { x }],
