@@ -129,6 +129,6 @@ export const stopGradient = (x: Arr): Arr => new Arr(operand("stopGradient", x).
 /**
  * The same values and gradients. In a compiled program the gradient that arrives here is computed once and stored. Where it goes on into
  * one matrix product only (that with a matrix that is not trained), the compiler would otherwise compute it anew for each number of the
- * product that needs it (a backward pass of 6 million weights with an adapter took 2.8 s of one processor so, and takes 0.7 s).
+ * product that needs it, which makes the backward pass of a model with an adapter several times slower.
  */
 export const storeGradient = (x: Arr): Arr => new Arr(operand("storeGradient", x).value.storeGradient());
