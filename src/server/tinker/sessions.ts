@@ -63,13 +63,17 @@ export function sessions(
     if (session.ended !== null) throw new Refused(410, `This session is over: ${session.ended}.`);
     return session;
   };
+  /** What outlives a restart; null for weights that are in memory only. */
+  const recordOf = ({ from, path }: Pick<SamplingSession, "from" | "path">): SamplerRecord | null =>
+    "base" in from ? { base: true } : path === null ? null : { path };
   const keep = (session: Session): Promise<void> =>
     store.putSession({
       id: session.id,
       created: session.created,
-      samplers: [...session.samplers].flatMap(([number, { from, path }]): [number, SamplerRecord][] =>
-        "base" in from ? [[number, { base: true }]] : path === null ? [] : [[number, { path }]],
-      ),
+      samplers: [...session.samplers].flatMap(([number, sampler]): [number, SamplerRecord][] => {
+        const record = recordOf(sampler);
+        return record === null ? [] : [[number, record]];
+      }),
     });
 
   return {
@@ -114,7 +118,8 @@ export function sessions(
       const sampler = { id, session: sessionId, digest, ...make(id) };
       session.samplers.set(number, sampler);
       samplers.set(id, sampler);
-      await keep(session);
+      // One that leaves no record leaves the file as it is: flushing it takes longer than making the weights available.
+      if (recordOf(sampler) !== null) await keep(session);
       return id;
     },
     samplerOf(id) {
