@@ -1,5 +1,4 @@
 import { Hono, type Context } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import type { z } from "zod";
 import type { Row } from "../data/row.ts";
 import { GuerdonError } from "../error.ts";
@@ -7,7 +6,7 @@ import type { Score } from "../rewards/index.ts";
 import { groupOf } from "../rewards/units.ts";
 import type { Scoring } from "./crew.ts";
 import { description } from "./description.ts";
-import { isJson, secretCheck } from "./listening.ts";
+import { bearer, bodyBound, isJson, secretCheck } from "./listening.ts";
 import type { Metrics } from "./metrics.ts";
 import { replyOf, rowsOf } from "./open-rlhf.ts";
 import * as schemas from "./schemas.ts";
@@ -79,22 +78,18 @@ export function application(settings: AppSettings): Hono {
   );
 
   const isToken = token === null ? null : secretCheck(token);
-  const limit = bodyLimit({ maxSize: settings.maxBytes, onError: () => tooLarge(settings.maxBytes) });
+  const bounded = bodyBound(settings.maxBytes, () => tooLarge(settings.maxBytes));
   app.use(async (c, next) => {
     const started = performance.now();
     const { method, path } = c.req;
     await (async () => {
-      if (path !== "/healthz" && isToken !== null && !isToken(/^Bearer (.+)$/i.exec(c.req.header("authorization") ?? "")?.[1] ?? ""))
+      if (path !== "/healthz" && isToken !== null && !isToken(bearer(c)))
         throw new Refused(401, "unauthorized", "This server wants a token: Authorization: Bearer <token>.");
       if (method !== "POST") return next();
       if (settings.isDraining()) throw new Refused(503, "ending", "The server is ending.");
       if (!isJson(c.req.header("content-type")))
         throw new Refused(415, "not-json", "Send JSON, with the header Content-Type: application/json.");
-      // Reading the size from the header is much cheaper than watching the body.
-      const length = c.req.header("content-length");
-      if (length === undefined) return void (await limit(c, next));
-      if (Number(length) > settings.maxBytes) tooLarge(settings.maxBytes);
-      return next();
+      return bounded(c, next);
     })().catch((cause: unknown) => {
       // Refused here and not by a route: answered here, so that it is counted like the others.
       if (!(cause instanceof Refused)) throw cause;

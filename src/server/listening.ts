@@ -1,4 +1,6 @@
 import { createAdaptorServer } from "@hono/node-server";
+import type { Context, Next } from "hono";
+import { bodyLimit } from "hono/body-limit";
 import { createHash, timingSafeEqual } from "node:crypto";
 import { once } from "node:events";
 import type { Server } from "node:http";
@@ -11,6 +13,21 @@ const digest = (text: string): Buffer => createHash("sha256").update(text).diges
 export function secretCheck(secret: string): (given: string) => boolean {
   const wanted = digest(secret);
   return (given) => timingSafeEqual(digest(given), wanted);
+}
+
+/** The token of `Authorization: Bearer <token>`, empty where there is none. */
+export const bearer = (c: Context): string => /^Bearer (.+)$/i.exec(c.req.header("authorization") ?? "")?.[1] ?? "";
+
+/** Bounds bodies: `refuse` is called, and throws, when one has more bytes. */
+export function bodyBound(maxBytes: number, refuse: () => never): (c: Context, next: Next) => Promise<void> {
+  const watched = bodyLimit({ maxSize: maxBytes, onError: refuse });
+  return async (c, next) => {
+    // Reading the size from the header is much cheaper than watching the body.
+    const length = c.req.header("content-length");
+    if (length === undefined) await watched(c, next);
+    else if (Number(length) > maxBytes) refuse();
+    else await next();
+  };
 }
 
 /** Whether only this machine reaches an address to listen at. */

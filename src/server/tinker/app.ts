@@ -1,8 +1,7 @@
 import { Hono, type Context } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import type { z } from "zod";
 import { GuerdonError } from "../../error.ts";
-import { isJson, isLoopback, isProtobuf, secretCheck } from "../listening.ts";
+import { bearer, bodyBound, isJson, isLoopback, isProtobuf, secretCheck } from "../listening.ts";
 import { passFrom } from "./messages.ts";
 import { bodies, faultOf, passOf, passRequest, sampleRequest } from "./requests.ts";
 import { Refused } from "./refused.ts";
@@ -41,16 +40,13 @@ export function application({ service, folder, key, maxBytes, waitMs, onEvent }:
   app.notFound((c) => refused(c, { status: 404, message: `There is no ${c.req.method} ${c.req.path.slice(0, 200)} here.` }));
 
   const isKey = key === null ? null : secretCheck(key);
-  const limit = bodyLimit({
-    maxSize: maxBytes,
-    onError: () => {
-      throw new Refused(413, `A request may have ${maxBytes} bytes: send fewer data at a time.`);
-    },
+  const bounded = bodyBound(maxBytes, () => {
+    throw new Refused(413, `A request may have ${maxBytes} bytes: send fewer data at a time.`);
   });
   app.use(async (c, next) => {
     if (c.req.path === "/api/v1/healthz") return next();
     if (isKey) {
-      const given = c.req.header("x-api-key") ?? /^Bearer (.+)$/i.exec(c.req.header("authorization") ?? "")?.[1] ?? "";
+      const given = c.req.header("x-api-key") ?? bearer(c);
       if (!isKey(given)) throw new Refused(401, "This server wants a key: X-API-Key: <key>.");
     } else if (!isLoopback(new URL(c.req.url).hostname.replace(/^\[|\]$/g, "")))
       // A page of another site can have a name that leads to this machine; without a key nothing else keeps it out.
@@ -59,11 +55,7 @@ export function application({ service, folder, key, maxBytes, waitMs, onEvent }:
     const type = c.req.header("content-type");
     if (!isJson(type) && !isProtobuf(type)) throw new Refused(415, "Send JSON, with the header Content-Type: application/json.");
     if (c.req.header("content-encoding")) throw new Refused(415, "Send bodies as they are, without a Content-Encoding.");
-    // Reading the size from the header is much cheaper than watching the body.
-    const length = c.req.header("content-length");
-    if (length === undefined) return limit(c, next);
-    if (Number(length) > maxBytes) throw new Refused(413, `A request may have ${maxBytes} bytes: send fewer data at a time.`);
-    return next();
+    return bounded(c, next);
   });
 
   /** The body, checked. */
