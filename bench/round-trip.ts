@@ -7,11 +7,10 @@
  *
  * The exit status is 1 when the ratio of the steps' seconds is 1.15 or more.
  */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { startEngineServer } from "../scripts/engine-server.ts";
 import { localEngine, tinkerEngine } from "../src/engines/index.ts";
 import { readModel, transformer, writeModel } from "../src/policies/index.ts";
 import type { LoraConfig } from "../src/policies/index.ts";
@@ -45,7 +44,7 @@ const folder = mkdtempSync(join(tmpdir(), "guerdon-round-trip-"));
 const base = join(folder, "base");
 try {
   await makeBase();
-  const server = await startServer();
+  const server = await startEngineServer(base, join(folder, "data"), ["--threads", `${threads}`]);
   try {
     await compare(server.url);
   } finally {
@@ -94,25 +93,6 @@ function tokenizerFile(symbols: readonly string[]): object {
     decoder: null,
     model: { type: "WordLevel", vocab: Object.fromEntries(symbols.map((symbol, id) => [symbol, id])), unk_token: symbols[0] },
   };
-}
-
-async function startServer(): Promise<{ readonly url: string; stop(): Promise<void> }> {
-  const main = join(root, "src/cli/main.ts");
-  const options = ["serve", "--engine", base, "--port", "0", "--data", join(folder, "data"), "--threads", `${threads}`, "--json"];
-  const child = spawn(process.execPath, ["--conditions=guerdon-source", main, ...options], { stdio: ["ignore", "pipe", "inherit"] });
-  const stop = async (): Promise<void> => {
-    if (child.exitCode !== null) return;
-    const ended = once(child, "exit");
-    child.kill("SIGTERM");
-    await ended;
-  };
-  let said = "";
-  for await (const chunk of child.stdout) {
-    said += String(chunk);
-    const url = /"url":\s*"([^"]+)"/.exec(said)?.[1];
-    if (url !== undefined) return { url, stop };
-  }
-  throw new Error(`The server ended before it was ready: ${said}`);
 }
 
 async function compare(url: string): Promise<void> {

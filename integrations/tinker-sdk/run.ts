@@ -2,11 +2,11 @@
  * The official Python SDK against `guerdon serve --engine`, and the same calls with the local engine. Run by run.sh, which makes the Python
  * environments: node --conditions=guerdon-source run.ts <SDK version ...>. Writes result.json; the exit status is 1 when a number is off.
  */
-import { execFile, spawn } from "node:child_process";
-import { once } from "node:events";
+import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
+import { startEngineServer } from "../../scripts/engine-server.ts";
 import { localEngine } from "../../src/engines/index.ts";
 import type { LocalEngine, Outputs } from "../../src/engines/index.ts";
 import { readModel } from "../../src/policies/index.ts";
@@ -15,7 +15,6 @@ import { below, normal, stream } from "../../src/statistics/stream.ts";
 import { describeMachine } from "../../src/training/runs/machine.ts";
 import { tinyModel } from "../../test/server/tinker/model.ts";
 
-const root = resolve(import.meta.dirname, "../..");
 const targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"] as const;
 /** The adapter that our server makes of the SDK's rank 8 and seed 1. */
 const lora = { rank: 8, alpha: 32, targets };
@@ -66,7 +65,7 @@ const rows: readonly Row[] = [7, 9, 12, 5].map((length) => {
 const model = await tinyModel();
 const data = mkdtempSync(join(tmpdir(), "guerdon-sdk-"));
 try {
-  const server = await startServer(model.folder, data);
+  const server = await startEngineServer(model.folder, data);
   const results = [];
   try {
     for (const version of process.argv.slice(2)) results.push(await compared(await drive(version, server.url, server.model)));
@@ -186,25 +185,4 @@ function gradientsOf(name: string, at: readonly Float32Array[]): Float32Array[] 
 function apart(a: readonly (readonly (number | null)[])[], b: readonly Float32Array[]): number {
   if (a.length !== b.length || a.some((row, i) => row.length !== b[i]!.length)) return Infinity;
   return Math.max(...a.flatMap((row, i) => row.map((x, j) => (x === null ? Infinity : Math.abs(x - b[i]![j]!)))));
-}
-
-async function startServer(folder: string, kept: string) {
-  const main = join(root, "src/cli/main.ts");
-  const options = ["serve", "--engine", folder, "--port", "0", "--data", kept, "--json"];
-  const child = spawn(process.execPath, ["--conditions=guerdon-source", main, ...options], { stdio: ["ignore", "pipe", "inherit"] });
-  process.on("exit", () => child.kill("SIGKILL"));
-  const stop = async (): Promise<void> => {
-    if (child.exitCode !== null) return;
-    const ended = once(child, "exit");
-    child.kill("SIGTERM");
-    await ended;
-  };
-  let said = "";
-  for await (const chunk of child.stdout) {
-    said += String(chunk);
-    const url = /"url":\s*"([^"]+)"/.exec(said)?.[1];
-    const name = /"model":\s*"([^"]+)"/.exec(said)?.[1];
-    if (url !== undefined && name !== undefined) return { url, model: name, stop };
-  }
-  throw new Error(`The server ended before it was ready: ${said}`);
 }
