@@ -43,10 +43,14 @@ const longestTimer = 2 ** 31 - 1;
 export function calls({ concurrency, timeoutMs, retries, signal, onSpend }: CallLimits): Calls {
   const slots = semaphore(concurrency);
   let lastBreath = performance.now();
-  // Synchronous rewards never wait: without a pause now and then, nothing else in the process would get its turn, an abort included.
-  const breathe = async (): Promise<void> => {
-    await new Promise((resolve) => setTimeout(resolve));
-    lastBreath = performance.now();
+  // Synchronous rewards never wait: without a pause now and then, nothing else in the process would get its turn, an abort included. The
+  // slot pauses, not the call that was just made: its outcome is there.
+  const giveBack = (): void => {
+    if (performance.now() - lastBreath <= 20) return slots.give();
+    setTimeout(() => {
+      lastBreath = performance.now();
+      slots.give();
+    });
   };
   return {
     async call<R, T>(name: string, work: (context: CallContext) => R | Promise<R>, read: (returned: R) => T) {
@@ -57,9 +61,8 @@ export function calls({ concurrency, timeoutMs, retries, signal, onSpend }: Call
           outcome = signal.aborted
             ? aborted(name)
             : await once(name, (context) => readAtOnce(work(context), read), timeoutMs, signal, onSpend);
-          if (performance.now() - lastBreath > 20) await breathe();
         } finally {
-          slots.give();
+          giveBack();
         }
         if (outcome.error === undefined || outcome.error.kind === "aborted") return outcome;
         if (tries > retries)

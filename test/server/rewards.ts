@@ -12,7 +12,10 @@ export const obedient = reward("obedient", ({ text }) => {
   if (text === "throw") throw new Error("as asked");
   if (text === "never") return new Promise<number>(() => undefined);
   if (text === "null") return null;
-  if (text === "crash later") setTimeout(() => JSON.parse("{"), 1);
+  if (text === "crash next") {
+    setTimeout(() => JSON.parse("{"), 1);
+    return 7;
+  }
   if (text === "memory") {
     const all: unknown[] = [];
     for (;;) all.push(Array.from({ length: 1e5 }, Math.random));
