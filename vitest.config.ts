@@ -7,6 +7,8 @@ export default defineConfig({
     include: ["src/**/*.test.ts", "test/**/*.test.ts"],
     // The slowest test takes half a minute on two idle cores; a busy machine is no failure.
     testTimeout: 180_000,
+    hookTimeout: 180_000,
+    teardownTimeout: 60_000,
     expect: { poll: { timeout: 30_000 } },
     // Two files at a time: the machines that this is meant for have two cores, and array code uses one fully.
     maxWorkers: 2,
