@@ -1,21 +1,23 @@
 import { existsSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
-import { localEngine, type LocalEngine } from "../engines/index.ts";
+import { localEngine, type LocalEngine, type TinkerEngine } from "../engines/index.ts";
 import type { PromptsOptions, TextEnvironment } from "../environments/index.ts";
 import { GuerdonError } from "../error.ts";
 import { readModel, type TextSequence, type Tokenizer, type TransformerPolicy } from "../policies/index.ts";
 import { jobEngine } from "../training/job.ts";
 import type { Job } from "../training/index.ts";
 import { checkpointOf } from "../training/runs/read.ts";
-import { command } from "./command.ts";
 import { runFolder } from "./folders.ts";
 import { defaultThreads, findJob } from "./jobs.ts";
+import { openService, refuseReach, serviceOf, type ServiceReach } from "./service.ts";
 
-/** A policy with its weights, ready to be asked. */
+type ModelEngine = LocalEngine<TextSequence> & { readonly policy: TransformerPolicy };
+
+/** A policy with its weights, on this machine or on the training service that has them, ready to be asked. */
 export interface LoadedPolicy {
   /** What was loaded, for people: "runs/countdown-0/grpo, step 250". */
   readonly name: string;
-  readonly engine: LocalEngine<TextSequence> & { readonly policy: TransformerPolicy };
+  readonly engine: ModelEngine | TinkerEngine;
   readonly tokenizer: Tokenizer;
   /** The job that it was trained by; null for a model folder. */
   readonly job: Job | null;
@@ -24,7 +26,7 @@ export interface LoadedPolicy {
 /** As `checkpointOf` takes it. */
 export type CheckpointChoice = "latest" | "best" | number;
 
-export interface LoadOptions {
+export interface LoadOptions extends ServiceReach {
   readonly checkpoint: CheckpointChoice;
   readonly threads?: number;
 }
@@ -34,27 +36,33 @@ export interface LoadOptions {
  *
  * @throws GuerdonError "input" when there is nothing to load
  */
-export async function loadPolicy(given: string, { checkpoint, threads }: LoadOptions): Promise<LoadedPolicy> {
+export async function loadPolicy(given: string, { checkpoint, threads, ...reach }: LoadOptions): Promise<LoadedPolicy> {
   const path = runFolder(given);
   if (existsSync(join(path, "config.json")) && !existsSync(join(path, "run.json"))) {
+    refuseReach(path, reach);
     const { policy, parameters } = await readModel(path);
     const engine = await localEngine({ policy, parameters, seed: 0, ...(threads === undefined ? {} : { threads }) });
-    return { name: path, engine: engine as LoadedPolicy["engine"], tokenizer: policy.tokenizer, job: null };
+    return { name: path, engine: engine as ModelEngine, tokenizer: policy.tokenizer, job: null };
   }
-  const { job, parts, service } = await findJob(path);
-  if (service !== undefined)
-    throw new GuerdonError(
-      "unsupported",
-      `${path} was trained on a training service, which has its weights: ask it there, or save them from there. The run's numbers are here: ${command} runs show ${path}`,
-    );
+  const found = await findJob(path);
+  const { job, parts } = found;
+  const service = serviceOf(found, reach);
+  if (service !== null && threads !== undefined)
+    throw new GuerdonError("usage", `--threads: the policy of ${path} is on a training service`);
   const order = [job.contender.id, ...parts.map(({ part }) => part)];
   for (const id of order) {
     const part = parts.find((one) => one.part === id);
-    const found = part === undefined ? null : checkpointOf(part.directory, checkpoint);
-    if (part === undefined || found === null) continue;
-    const engine = await jobEngine(job, { threads: threads ?? defaultThreads(job) });
-    await engine.restore(found.snapshots["engine"]!);
-    return { name: `${part.directory}, step ${found.step}`, engine, tokenizer: engine.policy.tokenizer, job };
+    const saved = part === undefined ? null : checkpointOf(part.directory, checkpoint);
+    if (part === undefined || saved === null) continue;
+    const engine = service === null ? await jobEngine(job, { threads: threads ?? defaultThreads(job) }) : await openService(service, job);
+    try {
+      await engine.restore(saved.snapshots["engine"]!);
+    } catch (cause) {
+      await engine.dispose();
+      throw cause;
+    }
+    const where = service === null ? "" : ` on the service at ${service.baseUrl}`;
+    return { name: `${part.directory}, step ${saved.step}${where}`, engine, tokenizer: engine.policy.tokenizer, job };
   }
   throw new GuerdonError("input", `${path} has no checkpoint yet`);
 }

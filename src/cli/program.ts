@@ -66,6 +66,15 @@ const checkpointChoice = (text: string): CheckpointChoice => {
 };
 const checkpoint = ["--checkpoint <which>", "latest, best, or a step", checkpointChoice, "latest"] as const;
 
+const serviceAddress = [
+  "--base-url <address>",
+  "of a run on a training service: where the service is now (default: as in the run)",
+] as const;
+const serviceKey = [
+  "--key-env <name>",
+  "of a run on a training service: environment variable with its key (default: as in the run)",
+] as const;
+
 const columns = ["--columns <names>", "columns of the file, for instance reference=answer", columnNames] as const;
 
 const examples = (...lines: string[]) => `\nExamples:\n${lines.map((line) => `  $ ${command} ${line}`).join("\n")}`;
@@ -148,7 +157,8 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .description("go on with a run from its last checkpoint")
     .argument("<run>", "folder of the run")
     .option("--compare", "also train the other methods (said by itself once one of them has begun)")
-    .option("--base-url <address>", "of a run on a training service: where the service is now")
+    .option(...serviceAddress)
+    .option(...serviceKey)
     .option("--threads <n>", "processor threads", whole(1))
     .option(...json)
     .addHelpText("after", examples("resume runs/countdown-0"))
@@ -165,6 +175,8 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .option(...checkpoint)
     .option(...columns)
     .option("--fail-under <share>", "exit with 1 when pass@1 is below this", number(0, 1))
+    .option(...serviceAddress)
+    .option(...serviceKey)
     .option("--threads <n>", "processor threads", whole(1))
     .option(...json)
     .addHelpText(
@@ -194,6 +206,8 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .option("--max-tokens <n>", "longest answer", whole(1))
     .option("--seed <n>", "seed of the draw", whole(0))
     .option(...checkpoint)
+    .option(...serviceAddress)
+    .option(...serviceKey)
     .option("--threads <n>", "processor threads", whole(1))
     .option(...json)
     .addHelpText(

@@ -1,11 +1,11 @@
 import { checkNames } from "../engines/checks.ts";
-import { tinkerEngine } from "../engines/index.ts";
+import { tinkerEngine, type TinkerEngine } from "../engines/index.ts";
 import { tinkerClient } from "../engines/tinker/client.ts";
 import { GuerdonError } from "../error.ts";
 import { anyTokenizer } from "../policies/index.ts";
 import type { Json } from "../statistics/snapshot.ts";
-import type { JobEngine } from "../training/job.ts";
 import { outputsNeeded, type Job } from "../training/index.ts";
+import type { FoundJob } from "./jobs.ts";
 
 /** A model on a training service, as a run remembers it. The key stays in the environment. */
 export type ServiceChoice = {
@@ -104,7 +104,10 @@ export function onService(job: Job, choice: ServiceChoice): { readonly job: Job;
 }
 
 /** Makes the engine. */
-export async function openService({ baseUrl, model, rank, tokenizer, keyEnv, serverLosses }: ServiceChoice, job: Job): Promise<JobEngine> {
+export async function openService(
+  { baseUrl, model, rank, tokenizer, keyEnv, serverLosses }: ServiceChoice,
+  job: Job,
+): Promise<TinkerEngine> {
   // A service on this machine may want no key; where one was named, no other may take its place.
   const reach = { baseUrl, ...(keyEnv !== usualKeyEnv && { apiKey: { env: keyEnv } }), seed: job.seed };
   // A wrong address is said at once; a call of a run under way waits longer for a service.
@@ -129,8 +132,31 @@ async function readTokenizerOf(name: string): ReturnType<typeof anyTokenizer> {
   }
 }
 
+/** Where a run's service is now, and where its key is, if not as the run remembers. */
+export interface ServiceReach {
+  readonly baseUrl?: string;
+  readonly keyEnv?: string;
+}
+
+/** The service that holds a run's weights, by what the run remembers and what the command line says. The model there may not change. */
+export function serviceOf({ directory, service }: FoundJob, { baseUrl, keyEnv }: ServiceReach): ServiceChoice | null {
+  const remembered = rememberedService(service);
+  if (remembered === null) {
+    refuseReach(directory, { baseUrl, keyEnv });
+    return null;
+  }
+  return { ...remembered, ...(baseUrl !== undefined && { baseUrl: withoutQuery(baseUrl) }), ...(keyEnv !== undefined && { keyEnv }) };
+}
+
+/** @throws GuerdonError "usage" when the command line says where a service is, and the weights are on this machine */
+export function refuseReach(path: string, reach: { readonly [name in keyof ServiceReach]: string | undefined }): void {
+  const alien = (["baseUrl", "keyEnv"] as const).find((name) => reach[name] !== undefined);
+  if (alien !== undefined)
+    throw new GuerdonError("usage", `${flags[alien]} goes with runs on a training service; ${path} is on this machine`);
+}
+
 /** What a run remembers, checked. */
-export function rememberedService(value: Json | undefined): ServiceChoice | null {
+function rememberedService(value: Json | undefined): ServiceChoice | null {
   if (value === undefined) return null;
   const choice = value as ServiceChoice;
   if (choice.engine !== "tinker" || typeof choice.baseUrl !== "string" || typeof choice.model !== "string")

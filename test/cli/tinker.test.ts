@@ -128,8 +128,35 @@ describe("train --engine tinker", () => {
 
     const again = await guerdon(["resume", "broken", "--json"], root);
     expect(again.status, again.said).toBe(0);
-    const sampled = await guerdon(["sample", "broken"], root);
-    expect(sampled.said).toMatch(/was trained on a training service/);
+
+    // Both runs ended in the same weights, which the service has: asked for the same draws, both give the same answers.
+    const ask = async (...words: string[]) => {
+      const { status, out, said } = await guerdon([...words, "--json"], root);
+      expect(status, said).toBe(0);
+      expect(out + said).not.toContain("nobody-may-see");
+      return JSON.parse(out) as { policy: string; samples: { completion: string }[]; evaluation: { pass1: object } };
+    };
+    const sampled = await ask("sample", "broken", "-n", "8", "--seed", "3");
+    expect(sampled.policy).toMatch(/^broken.grpo, step 4 on the service at http/);
+    expect(sampled.samples.length).toBe(4 * 8);
+    expect((await ask("sample", "whole", "-n", "8", "--seed", "3", "--base-url", served.url)).samples).toEqual(sampled.samples);
+    // An earlier checkpoint has other weights, and `eval` measures as the run measured itself.
+    expect((await ask("sample", "broken", "-n", "8", "--seed", "3", "--checkpoint", "2")).samples).not.toEqual(sampled.samples);
+    const { result } = JSON.parse(whole.out) as { result: { after: { pass1: number } } };
+    const { evaluation } = await ask("eval", "broken");
+    expect(evaluation.pass1).toMatchObject({ estimate: result.after.pass1 });
+    const wrong: readonly (readonly [string[], RegExp])[] = [
+      [["--key-env", "NO_SUCH_KEY"], /NO_SUCH_KEY.*is not set/],
+      [["--base-url", "nowhere"], /--base-url is not an address/],
+      [["--threads", "2"], /--threads: the policy of broken is on a training service/],
+    ];
+    for (const [more, sentence] of wrong) {
+      const { status, said } = await guerdon(["sample", "broken", ...more], root);
+      expect(said).toMatch(sentence);
+      expect(status, said).toBe(2);
+    }
+    const here = await guerdon(["sample", served.folder, "the reward", "--base-url", served.url], root);
+    expect(here.said).toMatch(/--base-url goes with runs on a training service/);
   });
 
   test("says what is missing, and that a warm-up from scratch has no place there", async () => {

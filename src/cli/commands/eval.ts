@@ -3,18 +3,16 @@ import { evaluate } from "../../training/index.ts";
 import { chanceOf, summary } from "../../training/job.ts";
 import { evaluationTable, samplesTable, share } from "../evaluation.ts";
 import { interruptible } from "../interrupt.ts";
-import { environmentBy, loadPolicy, type CheckpointChoice, type ColumnNames } from "../policies.ts";
+import { environmentBy, loadPolicy, type ColumnNames, type LoadOptions } from "../policies.ts";
 import { progress } from "../progress.ts";
 import type { Screen } from "../screen.ts";
 
-export interface EvalCommand {
+export interface EvalCommand extends LoadOptions {
   readonly tasks?: number;
   readonly samples?: number;
   readonly seed?: number;
-  readonly checkpoint: CheckpointChoice;
   readonly columns?: ColumnNames;
   readonly failUnder?: number;
-  readonly threads?: number;
 }
 
 /** `guerdon eval`: exit status 1 when pass@1 is below --fail-under. */
@@ -64,6 +62,6 @@ export async function evaluateRun(
     screen.say(`pass@1 ${share(measured.pass1)} is below ${failUnder}`);
     return 1;
   } finally {
-    engine.dispose();
+    await engine.dispose();
   }
 }

@@ -38,10 +38,15 @@ async function exportModel(screen: Screen, given: readonly string[], out: string
   refuseExisting([out]);
   const { name, engine, job } = await loadPolicy(given[0]!, { checkpoint });
   try {
+    if ("saveForSampling" in engine)
+      throw new GuerdonError(
+        "unsupported",
+        `${given[0]!} was trained on a training service, which has its weights and gives them to its own clients only`,
+      );
     const like = job !== null && "folder" in job.model ? { like: job.model.folder } : {};
     await writeModel(out, engine.policy, await engine.weights(), like);
   } finally {
-    engine.dispose();
+    await engine.dispose();
   }
   screen.say(`${name}`);
   screen.result(out, { written: [out], policy: name });

@@ -6,19 +6,17 @@ import { rollOut } from "../../rollouts/index.ts";
 import { evaluationTasks } from "../../training/evaluate.ts";
 import { mustExist } from "../folders.ts";
 import { interruptible } from "../interrupt.ts";
-import { environmentBy, loadPolicy, type CheckpointChoice, type ColumnNames, type LoadedPolicy } from "../policies.ts";
+import { environmentBy, loadPolicy, type ColumnNames, type LoadedPolicy, type LoadOptions } from "../policies.ts";
 import { printable, type Screen } from "../screen.ts";
 
-export interface SampleCommand {
+export interface SampleCommand extends LoadOptions {
   readonly samples?: number;
   readonly temperature?: number;
   readonly topK?: number;
   readonly topP?: number;
   readonly maxTokens?: number;
   readonly seed?: number;
-  readonly checkpoint: CheckpointChoice;
   readonly columns?: ColumnNames;
-  readonly threads?: number;
 }
 
 /** Held-out tasks shown when no prompt is given. */
@@ -84,6 +82,6 @@ export async function sample(screen: Screen, given: string, prompt: string | und
     });
     screen.result(lines.join("\n"), { policy: name, samples: answers });
   } finally {
-    engine.dispose();
+    await engine.dispose();
   }
 }

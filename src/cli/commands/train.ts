@@ -12,7 +12,15 @@ import { comparisonText, header, jobScreen, jobSettings, resultText } from "../j
 import { defaultThreads, findJob, makeJob, partsOf } from "../jobs.ts";
 import { loadedFiles } from "../load-module.ts";
 import type { Screen } from "../screen.ts";
-import { onService, openService, rememberedService, serviceChoice, type ServiceChoice, type ServiceOptions } from "../service.ts";
+import {
+  onService,
+  openService,
+  serviceChoice,
+  serviceOf,
+  type ServiceChoice,
+  type ServiceOptions,
+  type ServiceReach,
+} from "../service.ts";
 import { planJson, planLines, planOf } from "../service-plan.ts";
 import { flatten } from "../settings.ts";
 
@@ -28,8 +36,7 @@ export interface TrainCommand extends ServiceOptions {
   readonly dryRun?: boolean;
 }
 
-export interface ResumeCommand {
-  readonly baseUrl?: string;
+export interface ResumeCommand extends ServiceReach {
   readonly threads?: number;
   readonly compare?: boolean;
 }
@@ -65,11 +72,7 @@ export async function train(screen: Screen, name: string, options: TrainCommand)
 export async function resume(screen: Screen, run: string, options: ResumeCommand): Promise<number> {
   const found = await findJob(run);
   const { directory, parts } = found;
-  const remembered = rememberedService(found.service);
-  if (options.baseUrl !== undefined && remembered === null)
-    throw new GuerdonError("usage", `--base-url: ${directory} was trained on this machine`);
-  // The address may have changed; the model there may not.
-  const service = remembered && { ...remembered, ...(options.baseUrl !== undefined && { baseUrl: options.baseUrl }) };
+  const service = serviceOf(found, options);
   const { job, left } = service === null ? { job: found.job, left: null } : onService(found.job, service);
   const compare = options.compare ?? job.rivals.some(({ id }) => existsSync(join(directory, id)));
   return work(screen, job, { directory, threads: options.threads ?? parts[0]!.manifest.threads, compare, service, left });
@@ -119,7 +122,7 @@ async function work(screen: Screen, job: Job, settings: Work): Promise<number> {
         report(screen, result, { directory, methods: null });
         screen.say();
         screen.say(`Look again      ${command} runs show ${join(directory, job.contender.id)}`);
-        if (service === null) screen.say(`Ask it          ${command} sample ${directory}`);
+        screen.say(`Ask it          ${command} sample ${directory}`);
         if (job.rivals.length > 0) screen.say(`Other methods   ${command} resume ${directory} --compare`);
       }
     });
