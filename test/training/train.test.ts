@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { examples, klInReward, leaveOneOut } from "../../src/credit/index.ts";
 import { prompts, type TextEnvironment } from "../../src/environments/index.ts";
 import { objective } from "../../src/objectives/index.ts";
@@ -291,14 +291,26 @@ test("observers see each report before the run goes on; evaluation comes when it
     expect(reports.filter((r) => r.evaluation !== null).map((r) => r.index)).toEqual([2, 4, 5]);
   }));
 
-test("a run of a number of seconds ends when they are used", () =>
+test("a run of a number of seconds ends when they are used, and what is between steps is not counted", () =>
   withEngine(async (engine) => {
-    const reports = await all({ ...small, engine, method: supervised(), seconds: 0.3 });
-    expect(reports.length).toBeGreaterThan(1);
-    const used = reports.reduce((total, r) => total + r.seconds.preparing + r.seconds.updating, 0);
-    const last = reports.at(-1)!;
-    expect(used).toBeGreaterThanOrEqual(0.3);
-    expect(used - last.seconds.preparing - last.seconds.updating).toBeLessThan(0.3);
+    // A clock that stands still but for this: each demonstration takes 1/32 s, so a step of four an eighth; whoever watches takes a second.
+    let now = 0;
+    const clock = vi.spyOn(performance, "now").mockImplementation(() => now);
+    try {
+      const slow: TextEnvironment = {
+        ...environment,
+        demonstrate: (task, rng) => {
+          now += 1000 / 32;
+          return environment.demonstrate!(task, rng);
+        },
+      };
+      const observers = [() => void (now += 1000)];
+      const reports = await all({ ...small, environment: slow, engine, method: supervised(), seconds: 0.3, observers });
+      // After two steps a quarter of a second is used, after the third more than there was.
+      expect(reports.map(({ seconds }) => seconds.preparing + seconds.updating)).toEqual([0.125, 0.125, 0.125]);
+    } finally {
+      clock.mockRestore();
+    }
   }));
 
 test("a run leaves nothing on the device: steps of a method with a reference, and evaluations", () =>
