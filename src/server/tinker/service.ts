@@ -118,6 +118,7 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
     await store.claim(base.fingerprint, name);
   } catch (cause) {
     await compute.close();
+    store.close();
     if (cause instanceof GuerdonError) throw cause;
     const message = cause instanceof Error ? cause.message : String(cause);
     throw new GuerdonError(cause instanceof JobFailed && cause.user ? "input" : "internal", message, { cause });
@@ -407,6 +408,7 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
       await taking.idle();
       results.close();
       await compute.close();
+      store.close();
     },
   };
 }

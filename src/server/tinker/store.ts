@@ -4,10 +4,13 @@ import { join } from "node:path";
 import { z } from "zod";
 import { GuerdonError } from "../../error.ts";
 import type { Projection } from "../../policies/transformer-config.ts";
+import { diskFiles } from "../../training/runs/files.ts";
+import { lock } from "../../training/runs/lock.ts";
 import { Refused } from "./refused.ts";
 
 /*
  * What outlives the server, in its data folder:
+ *   lock.json                                         the server that works on it now
  *   base.json                                         which model all of this belongs to
  *   sessions/<session>.json                           sessions
  *   models/<model>/model.json                         what a model is, and the last state that was saved of it
@@ -96,22 +99,33 @@ export interface Store {
   folder(address: Address): string;
   has(address: Address): Promise<boolean>;
   list(model: string): Promise<readonly Checkpoint[]>;
+  /** Gives the folder to whichever server comes next. */
+  close(): void;
 }
 
-/** Opens the data folder, which is made if need be. @throws GuerdonError "io" or "input" when it cannot be used */
+/**
+ * Opens the data folder for this process alone; it is made if need be.
+ *
+ * @throws GuerdonError "io" when it cannot be used, or another server that runs works on it; "input" when something else is in it
+ */
 export async function openStore(root: string): Promise<Store> {
+  diskFiles.makeFolder(root);
+  const unlock = lock(diskFiles, root);
+  try {
+    return await opened(root, unlock);
+  } catch (cause) {
+    unlock();
+    throw cause;
+  }
+}
+
+async function opened(root: string, unlock: () => void): Promise<Store> {
   const sessions = join(root, "sessions");
   const models = join(root, "models");
   const folderOf = (model: string): string => join(models, model.replaceAll(":", "."));
   const folder = (address: Address): string => join(folderOf(address.model), address.kind, address.name);
-  try {
-    await mkdir(sessions, { recursive: true });
-    await mkdir(models, { recursive: true });
-  } catch (cause) {
-    throw new GuerdonError("io", `${root} cannot be used for checkpoints: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-    });
-  }
+  diskFiles.makeFolder(sessions);
+  diskFiles.makeFolder(models);
 
   const found = async <T>(files: readonly string[], schema: z.ZodType<T>): Promise<T[]> => {
     const records: T[] = [];
@@ -176,6 +190,7 @@ export async function openStore(root: string): Promise<Store> {
         }
       return checkpoints.sort((a, b) => a.time.getTime() - b.time.getTime());
     },
+    close: unlock,
   };
 }
 
