@@ -1,81 +1,23 @@
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError } from "commander";
 import { readFileSync } from "node:fs";
 import { GuerdonError } from "../error.ts";
 import type { BenchOptions } from "./commands/bench.ts";
 import type { DoctorModel } from "./commands/doctor-model.ts";
 import type { EvalCommand } from "./commands/eval.ts";
 import type { ExportCommand } from "./commands/export.ts";
-import type { ReproduceCommand, SeedChoice } from "./commands/reproduce.ts";
+import type { ReproduceCommand } from "./commands/reproduce.ts";
 import type { SampleCommand } from "./commands/sample.ts";
 import type { ScoreCommand } from "./commands/score.ts";
 import type { ServeCommand } from "./commands/serve.ts";
 import type { ResumeCommand, TrainCommand } from "./commands/train.ts";
 import { command, withCommand } from "./command.ts";
-import type { CheckpointChoice, ColumnNames } from "./policies.ts";
 import { explain } from "./failure.ts";
+import { checkpoint, columns, failOrZero, json, listed, number, seedChoice, serviceAddress, serviceKey, whole } from "./options.ts";
 import { screen, type Screen } from "./screen.ts";
 
 // Nothing heavy is imported here: `guerdon --help` loads commander and this folder's small files. Each action loads what it needs.
 
 const packageVersion = (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }).version;
-
-const whole = (least: number) => (text: string) => {
-  const value = Number(text);
-  if (text.trim() === "" || !Number.isInteger(value) || value < least)
-    throw new InvalidArgumentError(`It must be a whole number, ${least} or more.`);
-  return value;
-};
-
-const number = (low: number, high: number) => (text: string) => {
-  const value = Number(text);
-  if (text.trim() === "" || !(value >= low && value <= high)) throw new InvalidArgumentError(`It must be a number from ${low} to ${high}.`);
-  return value;
-};
-
-/** For options that may be given several times. */
-const listed = (text: string, before: readonly string[] | undefined): readonly string[] => [...(before ?? []), text];
-
-const failOrZero = (text: string): "fail" | 0 => {
-  if (text !== "fail" && text !== "0") throw new InvalidArgumentError("It must be fail or 0.");
-  return text === "fail" ? "fail" : 0;
-};
-
-/** A typing mistake is likelier than more. */
-const mostSeeds = 10_000;
-
-const seedChoice = (text: string): SeedChoice => {
-  const match = /^(\d+)(?:-(\d+))?$/.exec(text);
-  if (match === null) throw new InvalidArgumentError("It must be a number of seeds, or the first and the last: 1000-1019.");
-  const [first, last] = [Number(match[1]), match[2] === undefined ? null : Number(match[2])];
-  const count = last === null ? first : last - first + 1;
-  if (count < 1) throw new InvalidArgumentError("It must be at least one seed.");
-  if (count > mostSeeds || !Number.isSafeInteger(last ?? first)) throw new InvalidArgumentError(`It must be at most ${mostSeeds} seeds.`);
-  return last === null ? { count: first } : { from: first, to: last };
-};
-
-const columnNames = (text: string): ColumnNames => {
-  const pairs = text.split(",").map((pair) => pair.split("="));
-  if (pairs.some(([name, column, ...rest]) => !["prompt", "reference", "split"].includes(name!) || !column || rest.length > 0))
-    throw new InvalidArgumentError("It must be prompt=NAME, reference=NAME or split=NAME, several joined by commas.");
-  return Object.fromEntries(pairs) as ColumnNames;
-};
-const checkpointChoice = (text: string): CheckpointChoice => {
-  if (text === "latest" || text === "best") return text;
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("It must be latest, best, or a step.");
-  return Number(text);
-};
-const checkpoint = ["--checkpoint <which>", "latest, best, or a step", checkpointChoice, "latest"] as const;
-
-const serviceAddress = [
-  "--base-url <address>",
-  "of a run on a training service: where the service is now (default: as in the run)",
-] as const;
-const serviceKey = [
-  "--key-env <name>",
-  "of a run on a training service: environment variable with its key (default: as in the run)",
-] as const;
-
-const columns = ["--columns <names>", "columns of the file, for instance reference=answer", columnNames] as const;
 
 const examples = (...lines: string[]) => `\nExamples:\n${lines.map((line) => `  $ ${command} ${line}`).join("\n")}`;
 
@@ -110,7 +52,6 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
       const options = command.opts<Common>();
       await perform(() => f(screen(options.json === true), ...(all.slice(0, -1) as unknown as A)));
     };
-  const json = ["--json", "print the result as JSON"] as const;
 
   program
     .command("train")

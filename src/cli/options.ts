@@ -1,0 +1,70 @@
+import { InvalidArgumentError } from "commander";
+import type { SeedChoice } from "./commands/reproduce.ts";
+import type { CheckpointChoice, ColumnNames } from "./policies.ts";
+
+// What the values of options may be, and options that several commands have.
+
+/** A whole number from `least` on. */
+export const whole = (least: number) => (text: string) => {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isInteger(value) || value < least)
+    throw new InvalidArgumentError(`It must be a whole number, ${least} or more.`);
+  return value;
+};
+
+/** A number from `low` to `high`. */
+export const number = (low: number, high: number) => (text: string) => {
+  const value = Number(text);
+  if (text.trim() === "" || !(value >= low && value <= high)) throw new InvalidArgumentError(`It must be a number from ${low} to ${high}.`);
+  return value;
+};
+
+/** For options that may be given several times. */
+export const listed = (text: string, before: readonly string[] | undefined): readonly string[] => [...(before ?? []), text];
+
+export const failOrZero = (text: string): "fail" | 0 => {
+  if (text !== "fail" && text !== "0") throw new InvalidArgumentError("It must be fail or 0.");
+  return text === "fail" ? "fail" : 0;
+};
+
+/** A typing mistake is likelier than more. */
+const mostSeeds = 10_000;
+
+/** `20`, or `1000-1019`. */
+export const seedChoice = (text: string): SeedChoice => {
+  const match = /^(\d+)(?:-(\d+))?$/.exec(text);
+  if (match === null) throw new InvalidArgumentError("It must be a number of seeds, or the first and the last: 1000-1019.");
+  const [first, last] = [Number(match[1]), match[2] === undefined ? null : Number(match[2])];
+  const count = last === null ? first : last - first + 1;
+  if (count < 1) throw new InvalidArgumentError("It must be at least one seed.");
+  if (count > mostSeeds || !Number.isSafeInteger(last ?? first)) throw new InvalidArgumentError(`It must be at most ${mostSeeds} seeds.`);
+  return last === null ? { count: first } : { from: first, to: last };
+};
+
+/** `prompt=question,reference=answer`. */
+const columnNames = (text: string): ColumnNames => {
+  const pairs = text.split(",").map((pair) => pair.split("="));
+  if (pairs.some(([name, column, ...rest]) => !["prompt", "reference", "split"].includes(name!) || !column || rest.length > 0))
+    throw new InvalidArgumentError("It must be prompt=NAME, reference=NAME or split=NAME, several joined by commas.");
+  return Object.fromEntries(pairs) as ColumnNames;
+};
+
+const checkpointChoice = (text: string): CheckpointChoice => {
+  if (text === "latest" || text === "best") return text;
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("It must be latest, best, or a step.");
+  return Number(text);
+};
+export const checkpoint = ["--checkpoint <which>", "latest, best, or a step", checkpointChoice, "latest"] as const;
+
+export const serviceAddress = [
+  "--base-url <address>",
+  "of a run on a training service: where the service is now (default: as in the run)",
+] as const;
+export const serviceKey = [
+  "--key-env <name>",
+  "of a run on a training service: environment variable with its key (default: as in the run)",
+] as const;
+
+export const columns = ["--columns <names>", "columns of the file, for instance reference=answer", columnNames] as const;
+
+export const json = ["--json", "print the result as JSON"] as const;
