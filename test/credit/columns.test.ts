@@ -79,6 +79,7 @@ describe("center, scale, leaveOneOut", () => {
           );
         },
       ),
+      { seed: 1 },
     );
   });
 });

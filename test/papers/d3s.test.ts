@@ -41,6 +41,7 @@ test("no other subset varies more", () => {
       }
       expect(variance(Array.from(chosen, (i) => x[i]!))).toBeCloseTo(best, 9);
     }),
+    { seed: 1 },
   );
 });
 
