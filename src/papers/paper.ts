@@ -1,5 +1,5 @@
 import type { TextEnvironment } from "../environments/environment.ts";
-import type { Method } from "../training/methods.ts";
+import type { Method } from "../training/method.ts";
 import type { Claim, Family } from "./claim.ts";
 
 /** A paper: what it says in our words, what its method is made of, and a claim that anyone can run. */

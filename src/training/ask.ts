@@ -3,7 +3,7 @@ import { geometricMixture } from "../engines/index.ts";
 import type { Task } from "../environments/environment.ts";
 import { GuerdonError } from "../error.ts";
 import { rollOut, type Rollout, type RollOutOptions } from "../rollouts/index.ts";
-import type { RolloutMethod } from "./methods.ts";
+import type { RolloutMethod } from "./method.ts";
 
 /** Who answers in a step, beside the policy itself. */
 export interface Others<X> {

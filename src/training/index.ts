@@ -2,32 +2,20 @@ export { train } from "./train.ts";
 export type { ReferenceChoice, TextEngine, TrainOptions } from "./train.ts";
 export type { DrawnRollout, RolloutSummary, TrainReport } from "./report.ts";
 export { metricsOf } from "./report.ts";
-export {
-  describeMethod,
-  drGrpo,
-  grpo,
-  needsReference,
-  onlineDpo,
-  outputsNeeded,
-  ppo,
-  raft,
-  reinforcePlusPlus,
-  rloo,
-  rolloutMethod,
-  supervised,
-} from "./methods.ts";
+export { describeMethod, needsReference, outputsNeeded, rolloutMethod } from "./method.ts";
+export { drGrpo, grpo, onlineDpo, ppo, raft, reinforcePlusPlus, rloo, supervised } from "./methods.ts";
 export type {
   Anchor,
   CommonOptions,
   CreditContext,
   DemonstrationMethod,
-  GrpoOptions,
   Learning,
   Method,
   MethodCurriculum,
   RolloutMethod,
   RolloutOptions,
-} from "./methods.ts";
+} from "./method.ts";
+export type { GrpoOptions } from "./methods.ts";
 export { evaluate, evaluationMetrics } from "./evaluate.ts";
 export type { EvaluateOptions, Evaluation } from "./evaluate.ts";
 export { health, healthWatch } from "./health.ts";

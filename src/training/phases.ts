@@ -22,7 +22,7 @@ import { stream } from "../statistics/stream.ts";
 import { anchorOf, ask as askFor } from "./ask.ts";
 import { grade } from "./grade.ts";
 import type { Phase, Work } from "./loop.ts";
-import { needsReference, type DemonstrationMethod, type Learning, type RolloutMethod } from "./methods.ts";
+import { needsReference, type DemonstrationMethod, type Learning, type RolloutMethod } from "./method.ts";
 import type { FrozenReference } from "./references.ts";
 import { summarise, type DrawnRollout, type RolloutSummary } from "./report.ts";
 import { finished, progress, schedule, valueAt, type At, type Budget } from "./schedule.ts";

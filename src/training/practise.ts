@@ -10,7 +10,7 @@ import type { Answers, Hinting, Rollout } from "../rollouts/index.ts";
 import { stream } from "../statistics/stream.ts";
 import type { Rng } from "../statistics/stream.ts";
 import { anchorOf, ask as askFor } from "./ask.ts";
-import { needsReference, type RolloutMethod } from "./methods.ts";
+import { needsReference, type RolloutMethod } from "./method.ts";
 import { answersOf, completed, learn, transformed } from "./phases.ts";
 import { schedule, start, valueAt } from "./schedule.ts";
 import { step, type StepResult } from "./step.ts";

@@ -8,7 +8,7 @@ import type { Rollout } from "../rollouts/index.ts";
 import { stream } from "../statistics/stream.ts";
 import type { Rng } from "../statistics/stream.ts";
 import { anchorOf, ask } from "./ask.ts";
-import { needsReference, type RolloutMethod } from "./methods.ts";
+import { needsReference, type RolloutMethod } from "./method.ts";
 import { completed, learn, term } from "./phases.ts";
 import { schedule, start, valueAt } from "./schedule.ts";
 import { step } from "./step.ts";

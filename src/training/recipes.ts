@@ -12,7 +12,8 @@ import type { LoraConfig, TransformerConfig } from "../policies/index.ts";
 import type { Reward } from "../rewards/index.ts";
 import type { Json } from "../statistics/snapshot.ts";
 import type { Rng } from "../statistics/stream.ts";
-import { drGrpo, grpo, onlineDpo, raft, supervised, type DemonstrationMethod, type Method } from "./methods.ts";
+import type { DemonstrationMethod, Method } from "./method.ts";
+import { drGrpo, grpo, onlineDpo, raft, supervised } from "./methods.ts";
 import type { Rate } from "./schedule.ts";
 
 /** A method in a job: what it is called on disk, and how much it sees in a step. */

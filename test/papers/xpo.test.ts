@@ -6,7 +6,7 @@ import { gradientOf } from "../../src/objectives/index.ts";
 import { paper, xpo, type XpoOptions } from "../../src/papers/xpo.ts";
 import { stream } from "../../src/statistics/index.ts";
 import { preferenceRounds } from "../../src/training/index.ts";
-import { describeMethod, needsReference } from "../../src/training/methods.ts";
+import { describeMethod, needsReference } from "../../src/training/method.ts";
 import { scored } from "../credit/fixtures.ts";
 
 /** A chosen answer of log-probability -4 against a rejected one of -6, whose references are -5 and -5.5; the rejected one is the reference's. */

@@ -6,7 +6,8 @@ import { countdown, type CountdownOptions, type Split } from "../../src/environm
 import { parameterShapes } from "../../src/policies/index.ts";
 import { compareJob, runJob, type JobEvent } from "../../src/training/job.ts";
 import { mainJob, type MainJobFile } from "../../src/training/main-job.ts";
-import { describeMethod, raft, supervised } from "../../src/training/methods.ts";
+import { describeMethod } from "../../src/training/method.ts";
+import { raft, supervised } from "../../src/training/methods.ts";
 import { countdownJob, defineJob, jobs, sortingJob, withMethods, type Job, type JobOptions } from "../../src/training/recipes.ts";
 import { readManifest } from "../../src/training/run-folder.ts";
 import { readMetrics } from "../../src/training/runs/read.ts";

@@ -4,17 +4,8 @@ import { gradientOf } from "../../src/objectives/index.ts";
 import type { Rollout } from "../../src/rollouts/rollout.ts";
 import { stream } from "../../src/statistics/stream.ts";
 import { start } from "../../src/training/schedule.ts";
-import {
-  describeMethod,
-  drGrpo,
-  grpo,
-  needsReference,
-  onlineDpo,
-  raft,
-  rloo,
-  supervised,
-  type RolloutMethod,
-} from "../../src/training/methods.ts";
+import { describeMethod, needsReference, type RolloutMethod } from "../../src/training/method.ts";
+import { drGrpo, grpo, onlineDpo, raft, rloo, supervised } from "../../src/training/methods.ts";
 
 /** Scored answers of given rewards and lengths, in groups of four; log-probabilities -1. */
 function table(rewards: readonly number[], lengths = rewards.map(() => 2)): Scored {
