@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, type Command } from "commander";
 import type { SeedChoice } from "./commands/reproduce.ts";
 import type { CheckpointChoice, ColumnNames } from "./policies.ts";
 
@@ -68,3 +68,25 @@ export const serviceKey = [
 export const columns = ["--columns <names>", "columns of the file, for instance reference=answer", columnNames] as const;
 
 export const json = ["--json", "print the result as JSON"] as const;
+
+/**
+ * No option takes the one that follows for its value: `--end-token --json` is a value forgotten, here and in all commands below.
+ * `--end-token=--json` means it.
+ */
+export function refuseForgottenValues(command: Command): void {
+  const parse = command.parseOptions.bind(command);
+  const optionOf = (word: string) => command.options.find(({ short, long }) => word === short || word === long);
+  command.parseOptions = (words) => {
+    const end = words.indexOf("--");
+    for (const [i, word] of words.slice(0, end < 0 ? words.length : end).entries()) {
+      const option = optionOf(word);
+      const next = words[i + 1]?.replace(/=.*/s, "");
+      if (option?.required === true && next !== undefined && (optionOf(next) !== undefined || next === "--help" || next === "-h"))
+        command.error(
+          `option '${option.flags}' needs a value, and ${next} is the next option. Where it is the value: ${option.long}=${words[i + 1]}`,
+        );
+    }
+    return parse(words);
+  };
+  command.commands.forEach(refuseForgottenValues);
+}

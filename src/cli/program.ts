@@ -12,7 +12,19 @@ import type { ServeCommand } from "./commands/serve.ts";
 import type { ResumeCommand, TrainCommand } from "./commands/train.ts";
 import { command, withCommand } from "./command.ts";
 import { explain } from "./failure.ts";
-import { checkpoint, columns, failOrZero, json, listed, number, seedChoice, serviceAddress, serviceKey, whole } from "./options.ts";
+import {
+  checkpoint,
+  columns,
+  failOrZero,
+  json,
+  listed,
+  number,
+  refuseForgottenValues,
+  seedChoice,
+  serviceAddress,
+  serviceKey,
+  whole,
+} from "./options.ts";
 import { screen, type Screen } from "./screen.ts";
 
 // Nothing heavy is imported here: `guerdon --help` loads commander and this folder's small files. Each action loads what it needs.
@@ -374,6 +386,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
       action(async (s, what: string | undefined, options: BenchOptions) => (await import("./commands/bench.ts")).bench(s, what, options)),
     );
 
+  refuseForgottenValues(program);
   return program;
 }
 
@@ -383,7 +396,7 @@ function usage(error: CommanderError): string {
     .replace(/^error: /, "")
     .replace(/\n?\((Did you mean .*\?)\)/, ". $1")
     .trim();
-  return `guerdon: ${text}${/[.?]$/.test(text) ? "" : "."} See \`${command} --help\`.`;
+  return `${text}${/[.?]$/.test(text) ? "" : "."} See \`${command} --help\`.`;
 }
 
 /** Runs one command line and returns the exit status. */
@@ -403,7 +416,7 @@ export async function run(words: readonly string[]): Promise<number> {
   } catch (cause) {
     if (cause instanceof CommanderError) {
       if (cause.code === "commander.helpDisplayed" || cause.code === "commander.version") return 0;
-      if (cause.code !== "commander.help") fail(usage(cause), "usage", cause.message);
+      if (cause.code !== "commander.help") fail(`guerdon: ${usage(cause)}`, "usage", usage(cause));
       return 2;
     }
     const { exit: status, code, text } = explain(cause);

@@ -22,6 +22,15 @@ describe("usage", () => {
         /^guerdon: option '--steps <n>' argument 'many' is invalid\. It must be a whole number, 1 or more\./,
       ],
       [["train"], /^guerdon: missing required argument 'job'\./],
+      [
+        ["train", "countdown", "--directory", "--dry-run"],
+        /^guerdon: option '--directory <folder>' needs a value, and --dry-run is the next option\. Where it is the value: --directory=--dry-run\. See/,
+      ],
+      [
+        ["runs", "export", "one", "--to=csv", "--out", "--checkpoint=best"],
+        /^guerdon: option '--out <path>' needs a value, and --checkpoint is/,
+      ],
+      [["sample", "one", "--seed", "-n", "4"], /^guerdon: option '--seed <n>' needs a value, and -n is the next option/],
       [["runs", "show", "runs/oen"], /^guerdon: there is no runs\/oen\. Did you mean runs\/one\?\n$/],
       [["runs", "show", "one", "--metric", "rewrad"], /^guerdon: no run has the metric rewrad\. Did you mean reward\? There are: /],
       [
