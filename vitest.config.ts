@@ -5,8 +5,10 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["guerdon-source"] } },
   test: {
     include: ["src/**/*.test.ts", "test/**/*.test.ts"],
-    // The slowest test takes half a minute on two idle cores; a busy machine is no failure.
-    testTimeout: 180_000,
+    // Guards against hanging, no more: the slowest test takes half a minute on two idle cores, and a busy machine is no failure.
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
+    teardownTimeout: 60_000,
     hookTimeout: 180_000,
     teardownTimeout: 60_000,
     expect: { poll: { timeout: 30_000 } },

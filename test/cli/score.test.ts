@@ -1,4 +1,15 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
@@ -209,10 +220,28 @@ describe("guerdon score", () => {
 
 describe("a scoring that is killed", () => {
   const rows = Array.from({ length: 600 }, (_, i) => ({ prompt: `p${i >> 2}`, completion: `answer ${i} ${"x".repeat(400)}` }));
-  const slow = `import { reward } from "guerdon/rewards";
+  // Answers from the number in the file "until" on are not scored as long as it is there: what is to happen in the middle finds the middle.
+  const slow = `import { existsSync, readFileSync, writeFileSync } from "node:fs";
+    import { reward } from "guerdon/rewards";
     const wait = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
-    export const row = reward("row", async ({ text }) => { await wait(5); return text.length % 7 === 0 ? null : text.length; });
-    export const group = reward.group("group", async (answers) => { await wait(20); return answers.map(({ text }, i) => answers.length * 10 + i); });`;
+    const turn = async ({ text }) => {
+      while (existsSync("until") && Number(text.split(" ")[1]) >= Number(readFileSync("until", "utf8"))) {
+        writeFileSync("held", "");
+        await wait(5);
+      }
+    };
+    export const row = reward("row", async (answer) => { await wait(5); await turn(answer); return answer.text.length % 7 === 0 ? null : answer.text.length; });
+    export const group = reward.group("group", async (answers) => {
+      await wait(20);
+      for (const answer of answers) await turn(answer);
+      return answers.map(({ text }, i) => answers.length * 10 + i);
+    });`;
+  const holdAt = (answer: number) => {
+    // Never half a number.
+    write("until.new", String(answer));
+    renameSync(at("until.new"), at("until"));
+  };
+  const letGo = () => rmSync(at("until"), { force: true });
 
   test.each(["row", "group"])("goes on to the file of an uninterrupted one, for rewards of a %s", async (name) => {
     write("long.jsonl", jsonl(rows));
@@ -234,23 +263,28 @@ describe("a scoring that is killed", () => {
     const out = `killed-${name}.jsonl`;
     const partial = at(`${out}.partial`);
     let kills = 0;
-    for (const least of [1, 60_000, 120_000]) {
-      const timer = { stop: (): void => undefined };
-      const ended = guerdon([...words(out), ...(kills > 0 ? ["--continue"] : [])], root, (child) => {
-        const poll = setInterval(() => {
+    // Of the answers before the one that is held, all but those of the last write are in the file.
+    for (const [least, held] of [
+      [1, 200],
+      [60_000, 320],
+      [120_000, 480],
+    ] as const) {
+      holdAt(held);
+      let poll: ReturnType<typeof setInterval> | undefined;
+      const { status, said } = await guerdon([...words(out), ...(kills > 0 ? ["--continue"] : [])], root, (child) => {
+        poll ??= setInterval(() => {
           if (existsSync(partial) && statSync(partial).size >= least) child.kill("SIGKILL");
         }, 5);
-        timer.stop = () => clearInterval(poll);
       });
-      const { status } = await ended;
-      timer.stop();
-      expect(status).toBeNull();
+      clearInterval(poll);
+      expect(status, said).toBeNull();
       kills++;
       expect(existsSync(at(out))).toBe(false);
       // As a kill inside a write leaves it.
       const text = readFileSync(partial, "utf8");
       writeFileSync(partial, text + rows[0]!.completion.slice(0, 50));
     }
+    letGo();
     const { status, said } = await guerdon(words(out), root);
     expect(status).toBe(2);
     expect(said).toContain(`${out} is unfinished (${out}.partial): go on with --continue, or start anew with --overwrite.`);
@@ -269,10 +303,19 @@ describe("a scoring that is killed", () => {
     write("long.jsonl", jsonl(rows));
     write("slow.ts", slow);
     const words = ["score", "long.jsonl", "--reward", "slow.ts#row", "--out", "stopped.jsonl"];
+    holdAt(300);
+    rmSync(at("held"), { force: true });
+    let poll: ReturnType<typeof setInterval> | undefined;
+    let sent = false;
     const { status, said } = await guerdon(words, root, (child, so) => {
-      if (so.includes("scoring 1/600")) setTimeout(() => child.kill("SIGINT"), 150);
+      poll ??= setInterval(() => {
+        if (!sent && existsSync(at("held"))) sent = child.kill("SIGINT");
+      }, 5);
+      if (so.includes("Stopping")) letGo();
     });
-    expect(status).toBe(130);
+    clearInterval(poll);
+    expect(status, said).toBe(130);
+    expect(said).toContain("scoring 1/600");
     expect(said).toMatch(
       /Scoring was stopped after \d+ rows\. What was scored is in stopped\.jsonl\.partial: the same command with --continue goes on\./,
     );
@@ -299,10 +342,15 @@ test("--watch shows changed scores at once, and a broken reward until it is mend
   const source = `import { reward } from "guerdon/rewards"; import { limit } from "./limit.ts";
     export const short = reward("short", ({ text }) => text.length < limit);`;
   write("watched/reward.ts", source);
+  /** In one step, as editors save: of a file that is emptied and then written, a scoring may see the empty one. */
+  const save = (name: string, content: string) => {
+    write("saved", content);
+    renameSync(at("saved"), at(name));
+  };
   const steps: { readonly when: string; readonly act: () => void }[] = [
-    { when: "Watching", act: () => write("watched/limit.ts", "export const limit = 9;") },
-    { when: "Watching", act: () => write("watched/reward.ts", source.replace("limit)", "limit")) },
-    { when: "reward.ts:", act: () => write("watched/reward.ts", source.replace("text.length <", "text.length >")) },
+    { when: "Watching", act: () => save("watched/limit.ts", "export const limit = 9;") },
+    { when: "Watching", act: () => save("watched/reward.ts", source.replace("limit)", "limit")) },
+    { when: "reward.ts:", act: () => save("watched/reward.ts", source.replace("text.length <", "text.length >")) },
     { when: "Watching", act: () => undefined },
     { when: "Watching", act: () => undefined },
   ];

@@ -40,4 +40,4 @@ test("the main job at reduced size learns from the reward, and nothing looks wro
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
-}, 180_000);
+});

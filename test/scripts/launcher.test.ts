@@ -36,11 +36,14 @@ interface Ended {
   readonly stdout: string;
   readonly stderr: string;
 }
-function launch(path = join(clone, "guerdon"), ...words: string[]): Promise<Ended> {
+function launch(path = join(clone, "guerdon"), words: readonly string[] = [], heard?: (stderr: string) => void): Promise<Ended> {
   const child = spawn(path, words, { cwd: tmpdir(), env: { PATH: `${join(folder, "bin")}:/usr/bin:/bin` } });
   let [stdout, stderr] = ["", ""];
   child.stdout.on("data", (chunk) => (stdout += String(chunk)));
-  child.stderr.on("data", (chunk) => (stderr += String(chunk)));
+  child.stderr.on("data", (chunk) => {
+    stderr += String(chunk);
+    heard?.(stderr);
+  });
   return new Promise((done, fail) => child.on("error", fail).on("close", (status) => done({ status, stdout, stderr })));
 }
 const calls = (): string[] => (existsSync(join(folder, "calls")) ? readFileSync(join(folder, "calls"), "utf8").trim().split("\n") : []);
@@ -49,7 +52,7 @@ test("an old Node: brings its own, installs once, and is found through a link", 
   command("node", node(18));
   command("npm", npm);
   symlinkSync("a clone/guerdon", join(folder, "link"));
-  const { status, stdout, stderr } = await launch(join(folder, "link"), "runs", "two words");
+  const { status, stdout, stderr } = await launch(join(folder, "link"), ["runs", "two words"]);
   expect({ status, stdout }).toEqual({
     status: 0,
     stdout: `node 24: --conditions=guerdon-source ${clone}/src/cli/main.ts runs two words\n`,
@@ -67,8 +70,13 @@ test("an old Node: brings its own, installs once, and is found through a link", 
 
 test("two launches at once install once", async () => {
   command("node", node(24));
-  command("npm", `${npm}\nsleep 1`);
-  const both = await Promise.all([launch(), launch()]);
+  // The first installs until the second has said that it waits.
+  const waits = join(folder, "waits");
+  command("npm", `${npm}\nuntil [ -e '${waits}' ]; do sleep 0.1; done`);
+  const heard = (stderr: string) => {
+    if (/waiting for process \d+/.test(stderr)) writeFileSync(waits, "");
+  };
+  const both = await Promise.all([launch(undefined, [], heard), launch(undefined, [], heard)]);
   expect(both.map(({ status }) => status)).toEqual([0, 0]);
   expect(both.filter(({ stderr }) => /waiting for process \d+/.test(stderr))).toHaveLength(1);
   expect(calls()).toHaveLength(1);
