@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { diskFiles, encode, replace } from "../training/runs/files.ts";
+import { lock } from "../training/runs/lock.ts";
 import type { Measured } from "./claim.ts";
 
 /** One arm with one seed, finished. */
@@ -17,19 +18,25 @@ export interface TrialFile {
   keep(trial: Trial): void;
   /** Removes the trials of these seeds, once their run is complete. Those of other seeds may be an interrupted run's. */
   remove(seeds: readonly number[]): void;
+  /** Gives the claim back to other processes. A second call does nothing. */
+  close(): void;
 }
 
 /** The same for the same arm and seed. */
 export const trialKey = (arm: string, seed: number): string => JSON.stringify([arm, seed]);
 
 /**
- * Opens the file `<slug>.<inputs>.jsonl` in a folder, which is made when there is something to keep. Files of other inputs of this claim
- * are removed: their numbers are those of other code.
+ * Opens the file `<inputs>.jsonl` in a claim's own folder, for this process alone until `close`. Files of other inputs are removed: their
+ * numbers are those of other code.
+ *
+ * @throws GuerdonError "io" when another process is at the claim
  */
-export function trialFile(folder: string, slug: string, inputs: string): TrialFile {
-  const name = `${slug}.${inputs}.jsonl`;
+export function trialFile(folder: string, inputs: string): TrialFile {
+  const name = `${inputs}.jsonl`;
   const path = join(folder, name);
-  for (const other of diskFiles.list(folder)) if (other !== name && other.startsWith(`${slug}.`)) diskFiles.remove(join(folder, other));
+  diskFiles.makeFolder(folder);
+  let unlock: (() => void) | null = lock(diskFiles, folder);
+  for (const other of diskFiles.list(folder)) if (other !== name && other.endsWith(".jsonl")) diskFiles.remove(join(folder, other));
   const known = new Map<string, Trial>();
   const text = diskFiles.size(path) === null ? "" : new TextDecoder().decode(diskFiles.read(path));
   for (const line of text.split("\n")) {
@@ -42,7 +49,6 @@ export function trialFile(folder: string, slug: string, inputs: string): TrialFi
     find: (arm, seed) => known.get(trialKey(arm, seed)),
     keep(trial) {
       known.set(trialKey(trial.arm, trial.seed), trial);
-      diskFiles.makeFolder(folder);
       diskFiles.append(path, encode(JSON.stringify(trial) + "\n"));
     },
     remove(seeds) {
@@ -50,6 +56,10 @@ export function trialFile(folder: string, slug: string, inputs: string): TrialFi
       for (const [key, { seed }] of known) if (done.has(seed)) known.delete(key);
       if (known.size === 0) diskFiles.remove(path);
       else replace(diskFiles, path, encode([...known.values()].map((trial) => JSON.stringify(trial) + "\n").join("")));
+    },
+    close() {
+      unlock?.();
+      unlock = null;
     },
   };
 }

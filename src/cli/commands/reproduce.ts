@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { GuerdonError } from "../../error.ts";
 import { readRecord, toColumns, writeRecord, type ClaimRecord } from "../../papers/record.ts";
 import { runClaims, type ClaimOutcome, type ClaimRun } from "../../papers/run.ts";
-import { trialFile, type Trial } from "../../papers/trials.ts";
+import { trialFile, type Trial, type TrialFile } from "../../papers/trials.ts";
 import { verdict } from "../../papers/verdict.ts";
 import { describeMachine } from "../../training/runs/machine.ts";
 import { claimAnswer, claimTable, claimText, type ShownClaim } from "../claim-tables.ts";
@@ -38,6 +38,11 @@ interface Asked extends FoundPaper {
   readonly before: ClaimRecord | null;
 }
 
+/** A claim that is run, by this process alone. */
+interface Running extends Asked {
+  readonly trials: TrialFile;
+}
+
 /**
  * `guerdon reproduce`: runs claims and compares what they measure with their thresholds.
  *
@@ -49,26 +54,35 @@ export async function reproduce(screen: Screen, names: readonly string[], option
   if (asked.length === 0) screen.say("There are no papers yet.");
 
   const shown = new Map<string, ShownClaim>();
-  const toRun = new Map<ClaimRun, Asked>();
-  for (const one of asked) {
-    const { paper, inputs, seeds, counts, before } = one;
-    if (!force && counts && before?.inputs === inputs && seeds.every((seed) => before.seeds.includes(seed)))
-      shown.set(paper.slug, { paper, state: "unchanged", record: before, counts, why: null });
-    else toRun.set(claimRun(one, force), one);
-  }
-  await runAll(screen, [...toRun.keys()], { processes, force }, (run, outcome) => {
-    const claim = judged(toRun.get(run)!, run, outcome);
-    const { paper, record, counts, why } = claim;
-    if (record === null) screen.say(`  ${screen.style("red", "✗")} ${why}`);
-    else {
-      if (counts) writeRecord(out, record);
-      trialFile(trialFolder, paper.slug, record.inputs).remove(record.seeds);
-      screen.say(
-        `  ${marks(screen)[claimAnswer(record, counts)]}  ${paper.slug}, ${run.seeds.length} seeds, ${duration(record.seconds)} of processor time`,
-      );
+  const toRun = new Map<ClaimRun, Running>();
+  try {
+    for (const one of asked) {
+      const { paper, inputs, seeds, counts, before } = one;
+      if (!force && counts && before?.inputs === inputs && seeds.every((seed) => before.seeds.includes(seed)))
+        shown.set(paper.slug, { paper, state: "unchanged", record: before, counts, why: null });
+      else {
+        const running = { ...one, trials: trialFile(join(trialFolder, paper.slug), inputs) };
+        toRun.set(claimRun(running, force), running);
+      }
     }
-    shown.set(paper.slug, claim);
-  });
+    await runAll(screen, [...toRun.keys()], { processes, force }, (run, outcome) => {
+      const running = toRun.get(run)!;
+      const claim = judged(running, run, outcome);
+      const { paper, record, counts, why } = claim;
+      if (record === null) screen.say(`  ${screen.style("red", "✗")} ${why}`);
+      else {
+        if (counts) writeRecord(out, record);
+        running.trials.remove(record.seeds);
+        screen.say(
+          `  ${marks(screen)[claimAnswer(record, counts)]}  ${paper.slug}, ${run.seeds.length} seeds, ${duration(record.seconds)} of processor time`,
+        );
+      }
+      running.trials.close();
+      shown.set(paper.slug, claim);
+    });
+  } finally {
+    for (const { trials } of toRun.values()) trials.close();
+  }
 
   const claims = asked.map(({ paper: { slug } }) => shown.get(slug)!);
   report(screen, claims, names, { out, quick });
@@ -92,27 +106,27 @@ async function askedFor(names: readonly string[], out: string, { quick = false, 
 }
 
 /** With the trials that need not be run: those that an interrupted run finished, and those of a record of the same code. */
-function claimRun(one: Asked, force: boolean): ClaimRun {
-  const { paper, inputs, seeds, before } = one;
-  const file = trialFile(trialFolder, paper.slug, inputs);
-  if (force) file.remove(seeds);
+function claimRun(one: Running, force: boolean): ClaimRun {
+  const { paper, inputs, seeds, before, trials } = one;
+  if (force) trials.remove(seeds);
   const recorded = before?.inputs === inputs ? trialsOf(before) : [];
   return {
     paper,
     file: fileUrl(one),
     seeds,
-    find: (arm, seed) => (force ? undefined : (file.find(arm, seed) ?? recorded.find((trial) => trial.arm === arm && trial.seed === seed))),
-    keep: (trial) => file.keep(trial),
+    find: (arm, seed) =>
+      force ? undefined : (trials.find(arm, seed) ?? recorded.find((trial) => trial.arm === arm && trial.seed === seed)),
+    keep: (trial) => trials.keep(trial),
   };
 }
 
 /** Holds what the arms measured against the thresholds. */
-function judged(one: Asked, run: ClaimRun, outcome: ClaimOutcome): ShownClaim {
-  const { paper, inputs, seeds, counts, before } = one;
+function judged(one: Running, run: ClaimRun, outcome: ClaimOutcome): ShownClaim {
+  const { paper, inputs, seeds, counts, before, trials } = one;
   const failed = (why: string): ShownClaim => ({ paper, state: "failed", record: null, counts, why });
   if (outcome.kind === "failed") return failed(outcome.why);
   if (counts && inputsOf(one) !== inputs) {
-    trialFile(trialFolder, paper.slug, inputs).remove(seeds);
+    trials.remove(seeds);
     return failed(`${paper.slug}: its sources changed while it ran, so that nobody knows what was measured: run it again`);
   }
   try {
