@@ -1,12 +1,12 @@
-import { readAll, upload } from "../arrays/index.ts";
+import { readAll } from "../arrays/index.ts";
 import { GuerdonError } from "../error.ts";
 import type { Parameters, Policy } from "../policies/policy.ts";
 import type { HostTensor, Snapshot } from "../statistics/snapshot.ts";
 import { checkGradients, checkNames, checkUpdate, nonFiniteGradient, nothingToUpdate, pendingGradient } from "./checks.ts";
 import type { Engine, UpdateOptions } from "./engine.ts";
-import { disposeAll, programs, retainAll, startDevice } from "./programs.ts";
+import { disposeAll, programs, retainAll, startDevice, uploadAll } from "./programs.ts";
 import type { LocalPlace, Moments, Programs, Tensors, Weights } from "./programs.ts";
-import { oneAtATime, readerOf } from "./readers.ts";
+import { drawn, oneAtATime, readerOf } from "./readers.ts";
 import type { LocalReader } from "./readers.ts";
 import { frozenCopy, toRollouts } from "./rollouts.ts";
 import { countersOf, engineSnapshot, fingerprint } from "./snapshots.ts";
@@ -59,18 +59,20 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
   const number = ++engines;
   const initial = options.parameters ?? policy.init(seed, (name) => !options.frozen || policy.trainable(name));
   const uploaded = (keep: (name: string) => boolean): Tensors =>
-    Object.fromEntries(Object.entries(initial).flatMap(([name, t]) => (keep(name) ? [[name, upload(t)]] : [])));
+    uploadAll(Object.fromEntries(Object.entries(initial).filter(([name]) => keep(name))));
 
   let weights: Weights = {
     trainable: uploaded((name) => policy.trainable(name)),
     frozen: options.frozen ? retainAll(options.frozen) : uploaded((name) => !policy.trainable(name)),
   };
   const names = Object.keys(weights.trainable);
-  const zeros: Tensors = Object.fromEntries(
-    Object.entries(weights.trainable).map(([name, { shape }]) => [
-      name,
-      upload({ shape, data: new Float32Array(shape.reduce((product, n) => product * n, 1)) }),
-    ]),
+  const zeros: Tensors = uploadAll(
+    Object.fromEntries(
+      Object.entries(weights.trainable).map(([name, { shape }]) => [
+        name,
+        { shape, data: new Float32Array(shape.reduce((product, n) => product * n, 1)) },
+      ]),
+    ),
   );
   let moments: Moments = { first: retainAll(zeros), second: retainAll(zeros) };
   let gradient: Tensors | null = null;
@@ -139,7 +141,7 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
       inTurn(async () => {
         alive();
         checkNames(policy.outputs, o.record ?? [], who);
-        const sampled = await policy.sample(engine.parameters, requests, o);
+        const sampled = await drawn(policy, engine.parameters, requests, o);
         return toRollouts(engine, requests, sampled, o, (row) => policy.actions(row));
       }),
 
@@ -220,7 +222,7 @@ export async function localEngine<X>(options: LocalOptions<X>): Promise<LocalEng
         const host = parts().map(([kind, part]) =>
           Object.entries(part).map(([name, t]) => [name, tensorOf(snapshot, `${kind}/${name}`, t.shape)] as const),
         );
-        const [trainable, first, second] = host.map((part) => Object.fromEntries(part.map(([name, t]) => [name, upload(t)])));
+        const [trainable, first, second] = host.map((part) => uploadAll(Object.fromEntries(part)));
         replace(trainable!, { first: first!, second: second! });
         clear();
         // A used engine that goes back may reach an old version number with other weights; the new id keeps the two apart.

@@ -1,10 +1,11 @@
-import { adamw, clipByGlobalNorm, compile, globalNorm, readAll, startArrays, valueAndGradient } from "../arrays/index.ts";
+import { adamw, clipByGlobalNorm, compile, globalNorm, readAll, startArrays, upload, valueAndGradient } from "../arrays/index.ts";
 import type { Arr, Arrays, HostArray, Tensor } from "../arrays/index.ts";
 import { GuerdonError } from "../error.ts";
 import type { Policy } from "../policies/policy.ts";
 import { chunks } from "./chunks.ts";
 import type { Chunk } from "./chunks.ts";
 import type { Outputs, UpdateOptions } from "./engine.ts";
+import { counted, memoryError } from "./memory.ts";
 
 /** Where and in what pieces to compute. */
 export interface LocalPlace {
@@ -37,6 +38,18 @@ type UpdateNumber = keyof UpdateOptions | "bias1" | "bias2";
 export const disposeAll = (tensors: Tensors): void => {
   for (const tensor of Object.values(tensors)) tensor.dispose();
 };
+
+/** Tensors on the device, by name; none stays there when they do not all fit. @throws GuerdonError "unsupported" then */
+export function uploadAll(tensors: Readonly<Record<string, HostArray>>): Tensors {
+  const made: Record<string, Tensor> = {};
+  try {
+    for (const [name, tensor] of Object.entries(tensors)) made[name] = upload(tensor);
+    return made;
+  } catch (cause) {
+    disposeAll(made);
+    throw memoryError(cause, counted(Object.values(tensors)));
+  }
+}
 
 /** A second set of handles on the same data: free. */
 export const retainAll = (tensors: Tensors): Tensors => Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, t.retain()]));
@@ -123,6 +136,7 @@ export function programs<X>(policy: Policy<X>, { cells = policy.comfortableCells
       Float32Array[]
     >;
     const waiting: { chunk: Chunk; made: Readonly<Record<N, Tensor>> }[] = [];
+    let asked = "";
     const collect = async (): Promise<void> => {
       const { chunk, made } = waiting[0]!;
       const read = await readAll(made);
@@ -137,6 +151,7 @@ export function programs<X>(policy: Policy<X>, { cells = policy.comfortableCells
       const lengths = rows.map((row) => policy.cells(row));
       for (const chunk of chunks(lengths, cells)) {
         if (waiting.length >= inFlight) await collect();
+        asked = `${chunk.rowCount} rows of ${chunk.length} positions at once`;
         waiting.push({
           chunk,
           made: dispatch(
@@ -147,6 +162,8 @@ export function programs<X>(policy: Policy<X>, { cells = policy.comfortableCells
       }
       while (waiting.length > 0) await collect();
       return outputs;
+    } catch (cause) {
+      throw memoryError(cause, asked);
     } finally {
       for (const { made } of waiting) disposeAll(made);
     }
@@ -205,20 +222,23 @@ export function programs<X>(policy: Policy<X>, { cells = policy.comfortableCells
 
     async update(trainable, gradient, moments, step, o) {
       updating ??= updateProgram();
-      const made = updating.run(
-        { parameters: trainable, gradient, ...moments },
-        {
-          learningRate: o.learningRate,
-          beta1: o.beta1,
-          beta2: o.beta2,
-          epsilon: o.epsilon,
-          weightDecay: o.weightDecay ?? 0,
-          // Any gradient that fits into float32 is shorter.
-          clipNorm: o.clipNorm ?? 3e38,
-          bias1: 1 - o.beta1 ** step,
-          bias2: 1 - o.beta2 ** step,
-        },
-      );
+      const numbers = {
+        learningRate: o.learningRate,
+        beta1: o.beta1,
+        beta2: o.beta2,
+        epsilon: o.epsilon,
+        weightDecay: o.weightDecay ?? 0,
+        // Any gradient that fits into float32 is shorter.
+        clipNorm: o.clipNorm ?? 3e38,
+        bias1: 1 - o.beta1 ** step,
+        bias2: 1 - o.beta2 ** step,
+      };
+      let made: ReturnType<typeof updating.run>;
+      try {
+        made = updating.run({ parameters: trainable, gradient, ...moments }, numbers);
+      } catch (cause) {
+        throw memoryError(cause, `an update of ${counted(Object.values(trainable))}`);
+      }
       const norm = await made.norm.read();
       made.norm.dispose();
       return { trainable: made.parameters, moments: { first: made.first, second: made.second }, gradientNorm: norm[0]! };

@@ -1,10 +1,10 @@
-import { upload } from "../arrays/index.ts";
 import { GuerdonError } from "../error.ts";
 import type { Policy } from "../policies/policy.ts";
 import type { HostTensor } from "../statistics/snapshot.ts";
 import { checkNames } from "./checks.ts";
 import type { Engine, Reader } from "./engine.ts";
-import { disposeAll, programs, startDevice } from "./programs.ts";
+import { drawing, memoryError } from "./memory.ts";
+import { disposeAll, programs, startDevice, uploadAll } from "./programs.ts";
 import type { LocalPlace, Programs, Weights } from "./programs.ts";
 import { toRollouts, type Sampler } from "./rollouts.ts";
 
@@ -63,7 +63,7 @@ export function readerOf<X>(
       inTurn(async () => {
         alive();
         checkNames(outputs, o.record ?? [], "This reader");
-        const sampled = await policy.sample({ ...weights.frozen, ...weights.trainable }, requests, o);
+        const sampled = await drawn(policy, { ...weights.frozen, ...weights.trainable }, requests, o);
         return toRollouts(as, requests, sampled, o, (row) => policy.actions(row));
       }),
     features: (rows) =>
@@ -81,6 +81,17 @@ export function readerOf<X>(
   };
 }
 
+/** `policy.sample`. @throws GuerdonError "unsupported" when the memory does not suffice */
+export const drawn: <X>(policy: Policy<X>, ...of: Parameters<Policy<X>["sample"]>) => ReturnType<Policy<X>["sample"]> = (
+  policy,
+  parameters,
+  requests,
+  o,
+) =>
+  policy.sample(parameters, requests, o).catch((cause: unknown) => {
+    throw memoryError(cause, drawing(requests.length, o.maxActions));
+  });
+
 let readers = 0;
 
 /**
@@ -95,7 +106,7 @@ export async function localReader<X>(
 ): Promise<LocalReader<X>> {
   await startDevice(place);
   const compiled = programs(model.policy, place);
-  const frozen = Object.fromEntries(Object.entries(model.parameters).map(([name, tensor]) => [name, upload(tensor)]));
+  const frozen = uploadAll(model.parameters);
   const as = { id: `reader-${++readers}`, weightsVersion: 0 };
   return readerOf(model.policy, as, compiled, { trainable: {}, frozen }, oneAtATime(), () => compiled.dispose());
 }

@@ -1,10 +1,12 @@
-import { readAll, upload } from "../../arrays/index.ts";
+import { readAll } from "../../arrays/index.ts";
 import type { Tensor } from "../../arrays/index.ts";
 import { localEngine } from "../../engines/local.ts";
 import type { LocalEngine } from "../../engines/local.ts";
 import { fingerprint } from "../../engines/snapshots.ts";
-import { disposeAll, startDevice } from "../../engines/programs.ts";
+import { memoryError } from "../../engines/memory.ts";
+import { disposeAll, startDevice, uploadAll } from "../../engines/programs.ts";
 import type { LocalPlace } from "../../engines/programs.ts";
+import { drawn } from "../../engines/readers.ts";
 import { GuerdonError } from "../../error.ts";
 import { readModel } from "../../policies/model-files.ts";
 import type { Parameters, Policy } from "../../policies/policy.ts";
@@ -134,7 +136,7 @@ export function computer(): Computer {
       return found;
     }
     const { lora, parameters } = await readState(from.folder, base().config);
-    const adapter = Object.fromEntries(Object.entries(parameters).map(([name, tensor]) => [name, upload(tensor)]));
+    const adapter = uploadAll(parameters);
     const made = await held(shapeOf(lora), { ...base().frozen, ...adapter });
     disposeAll(adapter);
     read.set(from.folder, made);
@@ -151,7 +153,7 @@ export function computer(): Computer {
       const own = Object.fromEntries(
         Object.entries(parameters).filter(([name]) => name !== "value_head.weight" && name !== "score.weight"),
       );
-      const frozen = Object.fromEntries(Object.entries(own).map(([name, tensor]) => [name, upload(tensor)]));
+      const frozen = uploadAll(own);
       opened = { config, tokenizer: policy.tokenizer, frozen, place };
       policy.dispose();
       return {
@@ -258,7 +260,8 @@ async function draw(
   const sampled =
     wanted.length === 0
       ? []
-      : await shape.policy.sample(
+      : await drawn(
+          shape.policy,
           engine.parameters,
           wanted.map(({ asked }) => asked),
           {
@@ -277,7 +280,12 @@ async function draw(
   const tops = new Map<SampleJob, Top>();
   for (const request of requests)
     if (request.promptTop > 0 && request.prompt.length > 1)
-      tops.set(request, await shape.top.at(engine.parameters, request.prompt, request.promptTop));
+      tops.set(
+        request,
+        await shape.top.at(engine.parameters, request.prompt, request.promptTop).catch((cause: unknown) => {
+          throw memoryError(cause, `the most likely tokens of a prompt of ${request.prompt.length}`);
+        }),
+      );
   return requests.map((request, r) => {
     const top = tops.get(request);
     const own = sampled.filter((_, i) => wanted[i]!.request === r);
