@@ -8,11 +8,25 @@ import { readMetrics } from "../../src/training/runs/read.ts";
 import { guerdon } from "./guerdon.ts";
 
 const root = mkdtempSync(join(tmpdir(), "guerdon-train-"));
+/** While this is a link to a run's metrics, no answer of that run is scored after its third row: what is to happen in the middle finds it. */
+const hold = join(root, "hold");
 const tiny = `
+import { readFileSync } from "node:fs";
+import { setTimeout } from "node:timers/promises";
 import { sorting } from "guerdon/environments";
 import { reward } from "guerdon/rewards";
 import { defineJob, grpo, supervised } from "guerdon/training";
-const numbers = reward("even numbers", ({ text }) => text.split(" ").filter((word) => /^\\d*[02468]$/.test(word)).length / 3);
+const rows = () => {
+  try {
+    return readFileSync(${JSON.stringify(hold)}, "utf8").match(/\\n/g).length - 1;
+  } catch {
+    return 0; // nothing is held
+  }
+};
+const numbers = reward("even numbers", async ({ text }) => {
+  while (rows() >= 3) await setTimeout(5);
+  return text.split(" ").filter((word) => /^\\d*[02468]$/.test(word)).length / 3;
+});
 export default defineJob({
   name: "tiny",
   environment: sorting({ count: 2, highest: 9 }),
@@ -100,13 +114,21 @@ describe("train", () => {
 
   test("Ctrl-C saves and says how to go on; the resumed run is the uninterrupted one", async () => {
     let sent = false;
+    const written = join(root, "runs", "stopped", "grpo", "metrics.jsonl");
+    symlinkSync(written, hold);
+    let poll: ReturnType<typeof setInterval> | undefined;
     const stopped = await guerdon(["train", "tiny.ts", "--directory", "runs/stopped", "--threads", "1"], root, (child, said) => {
-      if (!sent && said.includes("grpo: GRPO")) sent = child.kill("SIGINT");
+      poll ??= setInterval(() => {
+        if (!sent && existsSync(written) && metrics("runs/stopped/grpo").length >= 3) sent = child.kill("SIGINT");
+      }, 5);
+      if (said.includes("Stopping after this step")) rmSync(hold, { force: true });
     });
+    clearInterval(poll);
     expect(stopped.status, stopped.said).toBe(130);
     expect(stopped.said).toMatch(/Stopped and saved\. Go on with: \S+ resume runs\/stopped\n$/);
     const steps = metrics("runs/stopped/grpo").length;
     expect(steps).toBeGreaterThan(0);
+    expect(steps).toBeLessThan(40);
     // The configuration file is found from anywhere.
     mkdirSync(join(root, "elsewhere"));
     const resumed = await guerdon(["resume", "../runs/stopped", "--json"], join(root, "elsewhere"));
@@ -118,8 +140,10 @@ describe("train", () => {
 
   test("Ctrl-C in a comparison says how to go on with the comparison, on as many threads", async () => {
     let sent = false;
+    symlinkSync(join(root, "runs", "tiny-5", "grpo", "metrics.jsonl"), hold);
     const stopped = await guerdon(["train", "tiny.ts", "--seed", "5", "--compare"], root, (child, said) => {
       if (!sent && said.includes("warm-up 1/")) sent = child.kill("SIGINT");
+      if (said.includes("Stopping after this step")) rmSync(hold, { force: true });
     });
     expect(stopped.said).toMatch(/Go on with: \S+ resume runs\/tiny-5 --compare\n$/);
     expect(stopped.status).toBe(130);
