@@ -85,7 +85,10 @@ async function startProcess(url: URL, { flags = [], memoryMiB, trusted = false, 
       // Also emitted for a message that came too late for it: only a process that never started ends here.
       if (child.pid === undefined) settle({ kind: "threw", reason: `it could not be started: ${cause.message}` });
     });
-    child.on("exit", (code, signal) => settle(end ?? endOf(code, signal, said, memoryMiB)));
+    // The end of a process may be known before its last words are read: one turn of the event loop brings them.
+    child.on("exit", (code, signal) => {
+      setImmediate(() => setImmediate(() => settle(end ?? endOf(code, signal, said, memoryMiB))));
+    });
   });
   // Node counts the pipe, the channel and the process each.
   child.unref();
