@@ -238,8 +238,11 @@ export async function crew(options: CrewOptions): Promise<Scoring> {
     hold = Math.min(held.most, hold + ids.length / held.regrowth);
     if (member.rows.size === 0) member.reserved = false;
     if (member.rows.size === 0) member.suspect = null;
-    if (suspects.length > 0 || (waiting.length > 0 && (waitingRows >= batch || timer === null))) dispatch();
+    if (isDue()) dispatch();
   }
+
+  /** Whether something waits, and not only for others to join it. */
+  const isDue = (): boolean => suspects.length > 0 || (waiting.length > 0 && (waitingRows >= batch || timer === null));
 
   function send(member: Member, units: readonly Unit[]): void {
     const ids: number[] = [];
@@ -363,7 +366,7 @@ export async function crew(options: CrewOptions): Promise<Scoring> {
       const limit = overdue.length > 0 ? Math.min(2.5 * beatMs, timeoutMs / 2) : mayBeSilent(member) ? Infinity : stallMs;
       if (silent > limit) kill(member, `it said nothing for ${Math.round(silent)} ms`);
     }
-    if (waiting.length > 0 || suspects.length > 0) dispatch();
+    if (isDue()) dispatch();
   }
 
   offer = await add();
