@@ -22,7 +22,11 @@ export function onSourceChange(path: string, changed: () => void): () => void {
             if (name !== null && !sourceName.test(name)) return;
             clearTimeout(timer);
             timer = setTimeout(() => {
-              watchFolders();
+              try {
+                watchFolders();
+              } catch {
+                // A file went away while it was read: whatever takes its place is another change.
+              }
               changed();
             }, quietMs);
           }),
