@@ -36,13 +36,13 @@ answerJobs(
 );
 
 function runProgram(quickjs: QuickJSWASMModule, source: string, job: ProgramJob): ProgramResult {
-  const deadline = Date.now() + job.timeoutMs;
+  const deadline = performance.now() + job.timeoutMs;
   const used: Used[] = [];
   /** The program's own runtime, which its calls and assertions share. */
   let loaded: Room | null = null;
   let broken: Failed | null = null;
   for (const use of job.uses) {
-    if (Date.now() >= deadline) {
+    if (performance.now() >= deadline) {
       used.push(tooLate(job.timeoutMs));
       continue;
     }
@@ -125,7 +125,7 @@ class Room {
   }
 
   interrupted(): boolean {
-    return this.tooMuch || Date.now() > this.deadline;
+    return this.tooMuch || performance.now() > this.deadline;
   }
 
   /** Runs a program to its end, timers included; null when all is well. */
@@ -171,7 +171,7 @@ class Room {
       }
       if (this.tooMuch) return tooMuchOutput(this.job);
       // An interrupted promise is only a rejected one to the program.
-      if (Date.now() > this.deadline) return tooLate(this.job.timeoutMs);
+      if (performance.now() > this.deadline) return tooLate(this.job.timeoutMs);
       using turn = this.context.getProp(this.shims, "turn");
       const turned = this.context.callFunction(turn, this.shims);
       if (turned.error) return this.failure(turned.error);
