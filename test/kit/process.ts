@@ -1,4 +1,20 @@
 import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+
+/** Whether a process runs. One that has ended, and that nobody has asked about since, does not. */
+export function alive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return false; // there is no such process
+  }
+  if (process.platform !== "linux") return true;
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false; // it has gone meanwhile
+  }
+}
 
 /** What a process printed, and how it ended. */
 export interface Ended {

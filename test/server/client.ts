@@ -1,9 +1,24 @@
-import { resolve } from "node:path";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import { onTestFinished } from "vitest";
 import { serve, type RewardServer, type ServeOptions } from "../../src/server/index.ts";
 import type { Score } from "../../src/index.ts";
 
 export const rewards = resolve(import.meta.dirname, "rewards.ts");
+
+/** A folder that goes with the test. */
+export function temporary(): string {
+  const path = mkdtempSync(join(tmpdir(), "guerdon-server-"));
+  onTestFinished(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+/** Files by which a test and the reward `obedient` tell each other that something may happen, or has happened. */
+export function sign() {
+  const path = join(temporary(), "sign");
+  return { path, give: () => writeFileSync(path, ""), isThere: () => existsSync(path) };
+}
 
 export interface Reply {
   readonly status: number;

@@ -1,17 +1,15 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { guerdon } from "../cli/guerdon.ts";
-import { client } from "./client.ts";
+import { client, temporary } from "./client.ts";
 
 const library = JSON.stringify(resolve(import.meta.dirname, "../../src/index.ts"));
 const constant = (value: string): string => `import { reward } from ${library};\nexport default reward("constant", () => ${value});\n`;
 
 function folder(): string {
-  const path = mkdtempSync(join(tmpdir(), "guerdon-server-"));
+  const path = temporary();
   writeFileSync(join(path, "package.json"), '{"type":"module"}');
-  onTestFinished(() => rmSync(path, { recursive: true, force: true }));
   return path;
 }
 
@@ -41,7 +39,7 @@ test("a process that is replaced after an unwatched edit is not taken: scores of
     `export default reward("rules", ({ completion }) => (completion === "exit" ? process.exit(3) : ${value}));\n`;
   writeFileSync(path, rules("1"));
   const said: string[] = [];
-  const server = await client({ timeoutMs: 2000, processes: 2, onEvent: (sentence) => said.push(sentence) }, path);
+  const server = await client({ timeoutMs: 5000, processes: 2, onEvent: (sentence) => said.push(sentence) }, path);
   expect((await server.score("rules", ["x"]))[0]!.value).toBe(1);
   await expect.poll(async () => (await server.get("/healthz")).text).toMatch(/"processes":2/);
   writeFileSync(path, rules("2"));
@@ -55,7 +53,7 @@ test("guerdon serve: says where, scores, and ends in order when it is told to", 
   const here = folder();
   writeFileSync(join(here, "reward.ts"), constant("0.5"));
   let asked: Promise<Response> | null = null;
-  const ended = await guerdon(["serve", "./reward.ts", "--port", "0", "--json", "--timeout", "5"], here, (child, said) => {
+  const ended = await guerdon(["serve", "./reward.ts", "--port", "0", "--json", "--timeout", "60"], here, (child, said) => {
     const url = /remote_url (\S+)\/get_reward/.exec(said)?.[1];
     if (url === undefined || asked !== null) return;
     asked = fetch(`${url}/get_reward`, {

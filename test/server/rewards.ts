@@ -1,4 +1,5 @@
 /** Rewards for the server's tests. */
+import { existsSync, writeFileSync } from "node:fs";
 import { reward, sum } from "../../src/index.ts";
 import { z } from "zod";
 
@@ -20,18 +21,35 @@ export const obedient = reward("obedient", ({ text }) => {
     const all: unknown[] = [];
     for (;;) all.push(Array.from({ length: 1e5 }, Math.random));
   }
-  if (text.startsWith("sleep ")) return new Promise<number>((resolve) => setTimeout(() => resolve(1), Number(text.slice(6))));
+  const [word, path] = text.split(" ") as [string, string];
+  if (word === "wait") return appears(path);
+  if (word === "tell") {
+    writeFileSync(path, "");
+    for (;;);
+  }
   return Number(text);
 });
 
-/** As obedient, but now and then it hangs, throws or exits. */
-export const chaotic = reward("chaotic", ({ text }) => {
-  const luck = Math.random();
-  if (luck < 0.006) for (;;);
-  if (luck < 0.02) process.exit(1);
-  if (luck < 0.05) throw new Error("bad luck");
-  if (luck < 0.06) return new Promise<number>(() => undefined);
-  return luck < 0.3 ? new Promise<number>((resolve) => setTimeout(() => resolve(Number(text)), 5)) : Number(text);
+/** 1 once a file is there. */
+async function appears(path: string): Promise<number> {
+  while (!existsSync(path)) await new Promise((resolve) => setTimeout(resolve, 5));
+  return 1;
+}
+
+/**
+ * The number in the answer. After it may stand what happens instead: always ("throw", "never"), or, with a path, the first time only, which
+ * leaves a file there ("hang", "exit").
+ */
+export const unlucky = reward("unlucky", ({ text }) => {
+  const [number, fate, path] = text.split(" ") as [string, string?, string?];
+  if (fate === "throw") throw new Error("bad luck");
+  if (fate === "never") return new Promise<number>(() => undefined);
+  if (path !== undefined && !existsSync(path)) {
+    writeFileSync(path, "");
+    if (fate === "exit") process.exit(1);
+    for (;;);
+  }
+  return fate === "later" ? new Promise<number>((resolve) => setTimeout(() => resolve(Number(number)), 5)) : Number(number);
 });
 
 const right = reward("right", { columns: z.object({ reference: z.string() }) }, ({ text, reference }) => text === reference);

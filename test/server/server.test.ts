@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { serve } from "../../src/server/index.ts";
 import { reward } from "../../src/index.ts";
-import { client, open, rewards, type Client } from "./client.ts";
+import { client, open, rewards, sign, type Client } from "./client.ts";
 
 /** For the tests that change no setting. */
 let server: Client;
@@ -56,7 +56,7 @@ describe("POST /v1/score", () => {
     [{}, "rows is missing.", undefined, "rows"],
     [
       { rows: [], reward: "quallity" },
-      'There is no reward "quallity" here. There is chaotic, brief, obedient, quality, ranked, seen, sizes.',
+      'There is no reward "quallity" here. There is brief, obedient, quality, ranked, seen, sizes, unlucky.',
       undefined,
       "reward",
     ],
@@ -73,12 +73,19 @@ describe("POST /v1/score", () => {
   });
 
   test("an event for each score as soon as it is there", async () => {
-    const { text, headers } = await server.post(
-      "/v1/score",
-      { reward: "obedient", rows: ["sleep 300", "2", "null"].map((completion) => row(completion)) },
-      { Accept: "text/event-stream" },
-    );
-    expect(headers.get("content-type")).toBe("text/event-stream");
+    const go = sign();
+    const response = await fetch(`${server.url}/v1/score`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", Accept: "text/event-stream" },
+      body: JSON.stringify({ reward: "obedient", rows: [`wait ${go.path}`, "2", "null"].map((completion) => row(completion)) }),
+    });
+    expect(response.headers.get("content-type")).toBe("text/event-stream");
+    let text = "";
+    for await (const piece of response.body!.pipeThrough(new TextDecoderStream())) {
+      text += piece;
+      // The first row is scored only after the events of the others have come.
+      if (text.split("\n\n").length === 3) go.give();
+    }
     const events = text
       .trim()
       .split("\n\n")
@@ -116,9 +123,10 @@ describe("POST /v1/score", () => {
   });
 
   test("single rows that come at the same time are scored together", async () => {
-    const server = await client({ mergeMs: 50, processes: 1 });
+    // They wait for each other for ten seconds, but no longer than until there are as many as may be.
+    const server = await client({ mergeMs: 10_000, batch: 16, processes: 1 });
     const scores = await Promise.all(Array.from({ length: 16 }, () => server.score("sizes", ["x"])));
-    expect(Math.max(...scores.map(([score]) => score!.value!))).toBeGreaterThan(4);
+    expect(scores.map(([score]) => score!.value)).toEqual(Array.from({ length: 16 }, () => 16));
   });
 });
 
@@ -137,10 +145,15 @@ describe("limits", () => {
 
   test("a full queue is said at once, with the time to wait", async () => {
     const server = await client({ maxRows: 4 });
-    const slow = server.score("obedient", ["sleep 500", "sleep 500", "sleep 500"]);
+    const go = sign();
+    const slow = server.score(
+      "obedient",
+      Array.from({ length: 3 }, () => `wait ${go.path}`),
+    );
     await expect.poll(async () => (await server.get("/healthz")).body["rows"]).toBe(3);
     const refused = await server.post("/v1/score", { rows: [row("a"), row("b")] });
     expect([refused.status, refused.headers.get("retry-after"), refused.body.error!.code]).toEqual([429, "1", "busy"]);
+    go.give();
     expect((await slow).map(({ value }) => value)).toEqual([1, 1, 1]);
   });
 
@@ -275,7 +288,7 @@ test("what the server offers, its health, its metrics and its description", asyn
 
 test("a reward given as an object is scored in this thread, by the same routes", async () => {
   const server = await client(
-    { timeoutMs: 300 },
+    { timeoutMs: 2000 },
     reward("length", ({ text }) => (text === "never" ? new Promise<number>(() => undefined) : text.length)),
   );
   const scores = await server.score("length", ["abc", "never", "a"]);

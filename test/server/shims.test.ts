@@ -25,7 +25,7 @@ async function call(trainer: string, script: string, words: readonly string[] = 
     execFile(
       python,
       [join(import.meta.dirname, script), folder, ...words],
-      { env: { ...process.env, GUERDON_URL: server.url, GUERDON_TOKEN: token, GUERDON_REWARD: "answer", GUERDON_TIMEOUT: "20", ...env } },
+      { env: { ...process.env, GUERDON_URL: server.url, GUERDON_TOKEN: token, GUERDON_REWARD: "answer", GUERDON_TIMEOUT: "100", ...env } },
       (cause, out, said) => resolve({ status: cause === null ? 0 : Number(cause.code), out, said }),
     );
   });
