@@ -32,6 +32,8 @@ const row = { prompt: "What is 2 + 2?", completion: "It is 4." };
 /** All that a request shows to the judge. */
 const shown = ({ body }: Seen): string => (body["messages"] as { content: string }[]).map(({ content }) => content).join("\n");
 const quiet = { onWarning: () => undefined };
+/** Nobody waits long for silence; all else comes, however slow the machine is. */
+const patienceWith = (behaviour: Behaviour): number => (behaviour === silent ? 250 : 60_000);
 
 describe("a rubric judge", () => {
   const rated = (rating: unknown, reason = "It is right.") => says(JSON.stringify({ reason, rating }));
@@ -240,7 +242,7 @@ describe("what is no judgement is null, with the reason", () => {
   ];
   test.each(cases)("%s", async (_, behaviour, kind, message) => {
     await using server = await fakeServer(behaviour);
-    const model = judgeOf(server, { timeoutMs: 250 });
+    const model = judgeOf(server, { timeoutMs: patienceWith(behaviour) });
     const group = [row, { ...row, completion: "5" }];
     const all = [
       await score(rubricJudge({ model, rubric: "r" }), row),
@@ -255,11 +257,12 @@ describe("what is no judgement is null, with the reason", () => {
   });
   test("the runner's deadline and abort reach the request", async () => {
     await using server = await fakeServer(silent);
-    const judge = rubricJudge({ model: judgeOf(server, { timeoutMs: 60_000 }), rubric: "r" });
+    const judge = rubricJudge({ model: judgeOf(server, { timeoutMs: 600_000 }), rubric: "r" });
     const start = performance.now();
     expect((await score(judge, row, { timeoutMs: 50 })).error).toMatchObject({ kind: "timeout" });
     expect((await score(judge, row, { signal: AbortSignal.timeout(50) })).error).toMatchObject({ kind: "aborted" });
-    expect(performance.now() - start).toBeLessThan(2000);
+    // Far from the request's own deadline.
+    expect(performance.now() - start).toBeLessThan(60_000);
   });
 });
 
@@ -431,7 +434,7 @@ describe("a listwise judge", () => {
     await using server = await fakeServer(orders((texts) => texts.map((_, i) => i)));
     const votes = 200;
     const scores = await score(listwiseJudge({ model: judgeOf(server, { concurrency: 32 }), votes }), group("aa", "aaaa", "a"), {
-      timeoutMs: 20_000,
+      timeoutMs: 120_000,
     });
     // The mean of 200 places, each uniform on 0, 0.5, 1 (deviation 0.41): within four standard errors.
     for (const { value } of scores) expect(Math.abs(value! - 0.5)).toBeLessThan((4 * 0.41) / Math.sqrt(votes));
@@ -522,7 +525,7 @@ describe("a served reward model", () => {
     ["silence", silent, "timeout", /within 250 ms/],
   ])("%s is null", async (_, behaviour, kind, message) => {
     await using server = await fakeServer(behaviour);
-    const graded = await score(servedReward({ ...options(server), timeoutMs: 250, api: "vllm" }), row);
+    const graded = await score(servedReward({ ...options(server), timeoutMs: patienceWith(behaviour), api: "vllm" }), row);
     expect(graded).toMatchObject({ value: null, error: { kind, message: expect.stringMatching(message) as string } });
   });
 });

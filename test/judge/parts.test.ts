@@ -9,6 +9,7 @@ import { enough, lastObject } from "../../src/rewards/judge/ask.ts";
 import { expectedRating, labelProbabilities } from "../../src/rewards/judge/probabilities.ts";
 import { fillPrompt, promptFrom, readPrompt, shippedPrompt, shippedVersion } from "../../src/rewards/judge/prompt.ts";
 import { combineVotes } from "../../src/rewards/judge/votes.ts";
+import { processorTime } from "../kit/crowding.ts";
 
 const token = (text: string, logProb: number | null, top: Readonly<Record<string, number>> = {}): SampledToken => ({
   token: text,
@@ -123,15 +124,13 @@ describe("the object at the end of a reply", () => {
     ['{"a": 1', null],
     ["{a: 1}", null],
   ])("%s", (text, expected) => expect(lastObject(text)).toEqual(expected));
-  test("never throws, and is quick on hostile text", () => {
+  test("never throws, and is quick on hostile text", async () => {
     fc.assert(
       fc.property(fc.string(), (text) => void lastObject(`${text}}`)),
       { numRuns: 500, seed: 1 },
     );
-    const start = performance.now();
-    for (const hostile of ["{".repeat(1e6) + "}", '{"a":'.repeat(2e5) + "}", "}".repeat(1e6), `${" `.*".repeat(2e5)}x`])
-      lastObject(hostile);
-    expect(performance.now() - start).toBeLessThan(1500);
+    const hostile = ["{".repeat(1e6) + "}", '{"a":'.repeat(2e5) + "}", "}".repeat(1e6), `${" `.*".repeat(2e5)}x`];
+    expect(await processorTime(() => hostile.forEach(lastObject))).toBeLessThan(1500);
   });
 });
 

@@ -48,14 +48,19 @@ describe("a server that misbehaves at random", () => {
     says('{"rating": 5} is what it asks for.'),
   ];
   test("gets right grades and nulls with a reason out of 300 rows, and never a wrong one", async () => {
-    const rng = stream(1, "storm");
+    // What a request meets depends on its row and on how many the row has sent before, not on who comes first.
+    const sent = new Map<string, number>();
     await using server = await fakeServer((response, request) => {
-      const behaviour = rng() < 0.5 ? trouble[Math.floor(rng() * trouble.length)]! : null;
       const messages = request.body["messages"] as { content: string }[];
+      const [row] = /Row \d+/.exec(messages[1]!.content)!;
+      const before = sent.get(row) ?? 0;
+      sent.set(row, before + 1);
+      const rng = stream(1, "storm", row, before);
+      const behaviour = rng() < 0.5 ? trouble[Math.floor(rng() * trouble.length)]! : null;
       const rating = /the grade is (\d)/.exec(messages[1]!.content)![1];
       (behaviour ?? says(`{"reason": "", "rating": ${rating}}`))(response, request);
     });
-    const model = openAi({ baseUrl: `${server.url}/v1`, model: "m", tries: 3, backoffMs: 1, timeoutMs: 200, concurrency: 16 });
+    const model = openAi({ baseUrl: `${server.url}/v1`, model: "m", tries: 3, backoffMs: 1, timeoutMs: 1000, concurrency: 32 });
     const rows = Array.from({ length: 300 }, (_, i) => ({ prompt: `Row ${i}`, completion: `the grade is ${1 + (i % 5)}` }));
     const scores = await score(rubricJudge({ model, rubric: "r" }), rows, { concurrency: 32 });
     const graded = scores.filter(({ value }) => value !== null);
