@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { readMetrics } from "../../src/training/runs/read.ts";
 import { faultyProxy, service, type Service } from "../engines/tinker/service.ts";
-import { fakeServer } from "../policies/remote/server.ts";
+import { closedPort } from "../kit/closed-port.ts";
 import { guerdon } from "./guerdon.ts";
 
 const root = mkdtempSync(join(tmpdir(), "guerdon-cli-tinker-"));
@@ -17,9 +17,18 @@ beforeAll(async () => {
   writeFileSync(
     join(root, "even.ts"),
     `
+import { readFileSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
 import { reward } from "guerdon/rewards";
 import { defineJob, grpo } from "guerdon/training";
+// While "hold" is a link to a run's metrics, the answers of its fourth step are not scored.
+const steps = () => {
+  try {
+    return readFileSync(${JSON.stringify(join(root, "hold"))}, "utf8").split('"kind":"step"').length - 1;
+  } catch {
+    return 0; // nothing is held
+  }
+};
 export default defineJob({
   name: "even",
   environment: {
@@ -30,9 +39,8 @@ export default defineJob({
       return { id: String(n), prompt: "the reward " + n };
     },
   },
-  // Slow enough that a step can be broken into.
   reward: reward("even", async ({ text }) => {
-    await setTimeout(40);
+    while (steps() === 3) await setTimeout(5);
     return text.length % 2 === 0;
   }),
   model: { folder: ${JSON.stringify(served.folder)}, lora: { rank: 4, alpha: 32, targets: ["q_proj"] } },
@@ -115,8 +123,11 @@ describe("train --engine tinker", () => {
 
     // In a step that no checkpoint follows yet: those come with the evaluations, after every second step.
     const restarts: Promise<void>[] = [];
+    const hold = join(root, "hold");
+    symlinkSync(steps, hold);
     const watch = setInterval(() => {
-      if (restarts.length === 0 && existsSync(steps) && metrics("broken").filter(isStep).length === 3) restarts.push(served.restart());
+      if (restarts.length === 0 && existsSync(steps) && metrics("broken").filter(isStep).length === 3)
+        restarts.push(served.restart().finally(() => rmSync(hold)));
     }, 5);
     const broken = await guerdon([...line(), "--directory", "broken"], root);
     clearInterval(watch);
@@ -180,8 +191,7 @@ describe("train --engine tinker", () => {
       expect(said).toMatch(sentence);
       expect(status, said).toBe(2);
     }
-    const gone = await fakeServer();
-    await gone[Symbol.asyncDispose]();
+    await using gone = await closedPort();
     const { status, said } = await guerdon([...line("--directory", "nowhere"), "--base-url", gone.url], root);
     expect(said).toMatch(/127\.0\.0\.1:\d+\/.*refused the connection/);
     expect(status).toBe(2);

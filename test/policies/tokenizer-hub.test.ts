@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
 import { anyTokenizer, hubTokenizer } from "../../src/policies/index.ts";
+import { closedPort } from "../kit/closed-port.ts";
 import { fakeServer, raw } from "./remote/server.ts";
 
 const golden = join(import.meta.dirname, "../golden/tokenizer");
@@ -49,8 +50,7 @@ describe("a tokenizer of the hub", async () => {
   });
 
   test("says what to do where it is neither in the cache nor to be had", async () => {
-    const gone = await fakeServer();
-    await gone[Symbol.asyncDispose]();
+    await using gone = await closedPort();
     vi.stubEnv("HF_TOKEN", "hf_a-secret-token");
     const offline = await hubTokenizer("org/other", { cache, hub: gone.url }).catch((cause: unknown) => String(cause));
     expect(offline).toMatch(/The tokenizer of org\/other is not in .*org--other\/main, and http.*cannot be reached/);

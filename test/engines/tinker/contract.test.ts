@@ -39,9 +39,10 @@ describe("the engine of a training service, over HTTP with faults", () => {
     await served.close();
   });
 
+  /** With more tries than a request can meet faults in a row: of ten, one request in 200,000 uses up all. */
   const made = async (): Promise<Subject<TextSequence>> => {
     const { served, proxy, begun } = await running;
-    const engine = await served.engine({ baseUrl: proxy.url });
+    const engine = await served.engine({ baseUrl: proxy.url, tries: 60 });
     await engine.restore(begun);
     const { parameters } = served;
     return {

@@ -1,5 +1,6 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, request as send } from "node:http";
+import { connect, createServer as createTcpServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -37,7 +38,7 @@ export interface Service {
   adapter(engine: TinkerEngine): Promise<Record<string, HostTensor>>;
   /** A file of a checkpoint: its tensors. */
   tensors(path: string, file: string): Promise<Readonly<Record<string, HostTensor>>>;
-  /** Stops the server and starts it again on the same port and data. */
+  /** Stops the server and starts it again at the same address and on the same data. */
   restart(): Promise<void>;
   close(): Promise<void>;
 }
@@ -46,7 +47,9 @@ export async function service({ seed = 5, ...options }: ServeEngineOptions & { r
   const model = await tinyModel();
   const data = mkdtempSync(join(tmpdir(), "guerdon-service-"));
   let server = await serveEngine(model.folder, { port: 0, data, name: "tiny", waitMs: 500, threads: 1, ...options });
-  const { port, url } = server;
+  // The address that stays over restarts: a port that is given back, even for a moment, may be another test's.
+  const front = await passage(() => server.port);
+  const { url } = front;
   const tokenizer = await readTokenizer(model.folder);
   const { policy, parameters } = await readModel(model.folder, { lora, seed });
   const folderOf = (path: string): string => {
@@ -69,14 +72,33 @@ export async function service({ seed = 5, ...options }: ServeEngineOptions & { r
     },
     async restart() {
       await server.close();
-      server = await serveEngine(model.folder, { port, data, name: "tiny", waitMs: 500, threads: 1, ...options });
+      server = await serveEngine(model.folder, { port: 0, data, name: "tiny", waitMs: 500, threads: 1, ...options });
     },
     async close() {
       await server.close();
+      await front.close();
       policy.dispose();
       model.remove();
       rmSync(data, { recursive: true, force: true });
     },
+  };
+}
+
+/** A port of 127.0.0.1 whose connections lead to another one, which may change. */
+async function passage(to: () => number): Promise<{ readonly url: string; close(): Promise<void> }> {
+  const server = createTcpServer((near) => {
+    const far = connect(to(), "127.0.0.1");
+    near.pipe(far).pipe(near);
+    for (const [one, other] of [
+      [near, far],
+      [far, near],
+    ] as const)
+      one.on("error", () => other.destroy()).on("close", () => other.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: () => new Promise((resolve) => server.close(() => resolve())),
   };
 }
 
@@ -158,6 +180,8 @@ export async function faultyProxy(target: string, { share, seed }: { readonly sh
       })().catch(() => request.socket.destroy());
     });
   });
+  // No faults but those of the plan: the server cuts no kept connection, which might meet the next request.
+  server.keepAliveTimeout = 0;
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,

@@ -41,6 +41,8 @@ export async function fakeServer(usually: Behaviour = says("ok")): Promise<FakeS
       (queue.shift() ?? otherwise)(response, one);
     });
   });
+  // Kept connections end when the client ends them: one that the server cuts may meet the next request, which then goes out twice.
+  server.keepAliveTimeout = 0;
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,

@@ -1,5 +1,5 @@
 import { request } from "node:http";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { serveEngine } from "../../../src/server/index.ts";
 import { backward, datum, folder, forward, open, step, type Client } from "./client.ts";
 import { tinyModel } from "./model.ts";
@@ -202,7 +202,9 @@ describe("who may ask", () => {
   });
 
   test("a folder that holds no model is said to be none", async () => {
-    await expect(serveEngine(data.path, { port: 0, data: data.path })).rejects.toThrow(/has no config.json/);
+    const store = folder();
+    await expect(serveEngine(data.path, { port: 0, data: store.path })).rejects.toThrow(/has no config.json/);
+    store.remove();
   });
 });
 
@@ -234,20 +236,28 @@ describe("order", () => {
   });
 
   test("health and signs of life are answered while numbers are computed", async () => {
-    // A shape of its own: this pass is compiled, which takes longest.
-    const model = await server.adapter({ rank: 7, seed: 1 });
-    const taken = await server.post("forward_backward", backward(model, 1, [row]));
-    let isDone = false;
-    const done = server.result(taken).then((reply) => {
-      isDone = true;
-      return reply;
-    });
-    for (let i = 0; i < 3; i++) {
-      expect((await server.get("healthz")).status).toBe(200);
-      expect((await server.post("session_heartbeat", { session_id: model.slice(0, 36) })).status).toBe(200);
+    // The best of several: this thread may be held up for longer than the pass takes. Computed here, it would be done first each time.
+    let answered = 0;
+    for (let rank = 7; rank < 17 && answered < 6; rank++) {
+      // A shape of its own: this pass is compiled, which takes longest.
+      const model = await server.adapter({ rank, seed: 1 });
+      const taken = await server.post("forward_backward", backward(model, 1, [row]));
+      let isDone = false;
+      const done = server.result(taken).then((reply) => {
+        isDone = true;
+        return reply;
+      });
+      let before = 0;
+      for (let i = 0; i < 3; i++) {
+        expect((await server.get("healthz")).status).toBe(200);
+        expect((await server.post("session_heartbeat", { session_id: model.slice(0, 36) })).status).toBe(200);
+        if (!isDone) before += 2;
+      }
+      answered = Math.max(answered, before);
+      expect((await done).status).toBe(200);
+      expect((await server.run("unload_model", { model_id: model })).status).toBe(200);
     }
-    expect(isDone).toBe(false);
-    expect((await done).status).toBe(200);
+    expect(answered).toBe(6);
   });
 
   test("a model is made once, however often it is asked for", async () => {
@@ -306,14 +316,26 @@ describe("order", () => {
   });
 });
 
+/** Holds the clock by which the server measures what is old; only `passes` moves it. */
+function heldClock(): { passes(milliseconds: number): void } {
+  let now = performance.now();
+  vi.spyOn(performance, "now").mockImplementation(() => now);
+  return { passes: (milliseconds) => void (now += milliseconds) };
+}
+afterEach(() => vi.restoreAllMocks());
+
 test("a result that nobody asked for is unknown; one that is no longer kept is gone", async () => {
   const store = folder();
+  const clock = heldClock();
   const brief = await open(tiny.folder, store.path, { keepSeconds: 1 });
   const model = await brief.adapter();
   const taken = await brief.post("forward", forward(model, 1, [row]));
+  expect((await brief.result(taken)).status).toBe(200);
+  clock.passes(900);
   expect((await brief.post("retrieve_future", { request_id: taken.body.request_id })).status).toBe(200);
   expect((await brief.post("retrieve_future", { request_id: "nothing" })).status).toBe(404);
   expect((await brief.post("retrieve_future", { request_id: `${taken.body.request_id}9` })).status).toBe(404);
+  clock.passes(200);
   await expect
     .poll(async () => (await brief.post("retrieve_future", { request_id: taken.body.request_id })).status, { interval: 200 })
     .toBe(410);
@@ -329,13 +351,17 @@ test("a result that nobody asked for is unknown; one that is no longer kept is g
 
 test("a session without a sign of life is over, and its models leave the memory", async () => {
   const store = folder();
+  const clock = heldClock();
   const strict = await open(tiny.folder, store.path, { staleSeconds: 1 });
   const model = await strict.adapter();
   const session_id = model.slice(0, 36);
+  // The server looks four times a second, by a timer.
   for (let i = 0; i < 8; i++) {
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    clock.passes(900);
+    await new Promise((resolve) => setTimeout(resolve, 260));
     expect((await strict.post("session_heartbeat", { session_id })).status).toBe(200);
   }
+  clock.passes(1100);
   await expect.poll(async () => (await strict.get(`sessions/${session_id}`)).status, { interval: 400 }).toBe(410);
   expect((await strict.post("session_heartbeat", { session_id })).status).toBe(410);
   const reply = await strict.post("forward", forward(model, 1, [row]));

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readModel, type TransformerPolicy } from "../../../src/policies/index.ts";
 import { startArrays, upload, type Tensor } from "../../../src/arrays/index.ts";
 import { stream } from "../../../src/statistics/index.ts";
+import { timed } from "../../kit/crowding.ts";
 import { backward, datum, folder, forward, logProbs, open, step, type Client, type Reply } from "./client.ts";
 import { tinyModel } from "./model.ts";
 
@@ -65,16 +66,21 @@ test("1,000 requests at once: none is lost, none is mixed up, each as if it were
   const session = await server.session();
   const made = await server.post("create_sampling_session", { session_id: session, sampling_session_seq_id: 0, base_model: "tiny" });
   const { sampling_session_id: id } = made.body as unknown as { sampling_session_id: string };
-  const started = performance.now();
-  const replies = await Promise.all(
-    prompts.map((tokens, i) =>
-      server.run(
-        "asample",
-        ask(tokens, { sampling_session_id: id, seq_id: i + 1 }, { seed: i, max_tokens: 4, stop: i % 2 === 0 ? [] : [9] }),
+  const {
+    result: replies,
+    took,
+    crowd,
+  } = await timed(() =>
+    Promise.all(
+      prompts.map((tokens, i) =>
+        server.run(
+          "asample",
+          ask(tokens, { sampling_session_id: id, seq_id: i + 1 }, { seed: i, max_tokens: 4, stop: i % 2 === 0 ? [] : [9] }),
+        ),
       ),
     ),
   );
-  expect(performance.now() - started).toBeLessThan(60_000);
+  expect(took).toBeLessThan(60_000 * crowd);
   expect(replies.filter(({ status }) => status === 200)).toHaveLength(1000);
   const alone: Reply[] = [];
   for (let i = 0; i < 1000; i += 37)
