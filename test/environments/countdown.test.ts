@@ -4,6 +4,7 @@ import { chanceOfCountdown, countdown, countdownUniverse, type CountdownReferenc
 import { crc32, splitOf } from "../../src/environments/text/held-out.ts";
 import { symbolTokenizer } from "../../src/policies/tokenizer.ts";
 import { below, stream, type Rng } from "../../src/statistics/stream.ts";
+import { processorTime } from "../kit/crowding.ts";
 
 const environment = countdown();
 const { symbols, check, demonstrate } = environment as Required<typeof environment>;
@@ -55,6 +56,7 @@ test("prompts and answers are as calibrated: 110 symbols, 6 and 12 tokens", () =
       const answer = tokenizer.encode(demonstrate(task, stream(seed)));
       expect(answer.length + 1).toBe(environment.maxActions);
     }),
+    { seed: 1 },
   );
 });
 
@@ -147,12 +149,12 @@ test("whitespace does not matter, and no string makes the check throw", () => {
   const pieces = fc.array(fc.constantFrom(...symbols, " ", "\n", "e9"), { maxLength: 30 }).map((list) => list.join(" "));
   fc.assert(
     fc.property(fc.oneof(fc.string({ unit: "binary", maxLength: 200 }), pieces), (text) => typeof check(text, reference) === "boolean"),
-    { numRuns: 2000 },
+    { seed: 1, numRuns: 2000 },
   );
   expect(() => check("1", "nonsense")).toThrow(/reference is \{ numbers, target \}/);
 });
 
-test("look-alikes do not pass, and a million characters are refused at once", () => {
+test("look-alikes do not pass, and a million characters are refused at once", async () => {
   const reference = { numbers: [7, 2, 9], target: 14 };
   expect(check("7-2=5,5+9=14", reference)).toBe(true);
   const alike = [
@@ -167,18 +169,16 @@ test("look-alikes do not pass, and a million characters are refused at once", ()
   ];
   for (const first of alike) expect(check(`${first} , 5 + 9 = 14`, reference), first).toBe(false);
   const million = 1e6;
-  const start = performance.now();
   const long = [
     "1".repeat(million),
     ",".repeat(million),
     `7${" ".repeat(million)}x , 5 + 9 = 14`,
     `7 - 2 = 5${" ".repeat(million)}x, 5 + 9 = 14`,
   ];
-  for (const text of long) expect(check(text, reference)).toBe(false);
-  expect(performance.now() - start).toBeLessThan(1000);
+  for (const text of long) expect(await processorTime(() => expect(check(text, reference)).toBe(false))).toBeLessThan(250);
 });
 
-test("each way to win is demonstrated as often as any other, and five numbers are no burden", () => {
+test("each way to win is demonstrated as often as any other, and five numbers are no burden", async () => {
   const task = { id: "t", prompt: "1 5 5 = 9 :", reference: { numbers: [1, 5, 5], target: 9 } };
   const seen = new Map<string, number>();
   for (let seed = 0; seed < 4000; seed++) {
@@ -190,12 +190,13 @@ test("each way to win is demonstrated as often as any other, and five numbers ar
   for (const count of seen.values()) expect(Math.abs(count - 4000 / 3)).toBeLessThan(130);
 
   const large = countdown({ count: 5, operations: ["+", "-", "*", "/"] }) as Required<typeof environment>;
-  const start = performance.now();
-  for (let seed = 0; seed < 20; seed++) {
-    const drawn = large.draw("train", stream(seed));
-    expect(large.check(large.demonstrate(drawn, stream(seed)), drawn.reference)).toBe(true);
-  }
-  expect(performance.now() - start).toBeLessThan(2000);
+  const took = await processorTime(() => {
+    for (let seed = 0; seed < 20; seed++) {
+      const drawn = large.draw("train", stream(seed));
+      expect(large.check(large.demonstrate(drawn, stream(seed)), drawn.reference)).toBe(true);
+    }
+  });
+  expect(took).toBeLessThan(2000);
 });
 
 test("options that cannot work are refused at once", () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { codeBlocks, lastProgram, readTests, sameRows } from "../../../src/rewards/index.ts";
 import { isOrdered, statementCount } from "../../../src/rewards/verify/code/sql-rows.ts";
 import { readValue, sameOutput, sameValue, type Value } from "../../../src/rewards/verify/code/values.ts";
+import { processorTime } from "../../kit/crowding.ts";
 
 describe("the program in an answer", () => {
   it("is the last block in the language", () => {
@@ -22,11 +23,12 @@ describe("the program in an answer", () => {
   ])("%s", (_, text, program) => {
     expect(lastProgram(text, ["python"])).toBe(program);
   });
-  it("is found in linear time", () => {
-    const start = performance.now();
-    codeBlocks("```".repeat(200_000));
-    codeBlocks("```\n".repeat(200_000));
-    expect(performance.now() - start).toBeLessThan(1000);
+  it("is found in linear time", async () => {
+    const took = await processorTime(() => {
+      codeBlocks("```".repeat(200_000));
+      codeBlocks("```\n".repeat(200_000));
+    });
+    expect(took).toBeLessThan(1000);
   });
 });
 

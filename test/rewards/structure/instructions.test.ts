@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { followsInstruction, instructions, knownInstructions, score, type Instruction } from "../../../src/rewards/index.ts";
 import { countSentences } from "../../../src/rewards/verify/structure/instructions.ts";
+import { processorTime } from "../../kit/crowding.ts";
 
 /** For each type: arguments, a text that follows, a text that does not. */
 const known: Readonly<Record<Instruction, readonly (readonly [Readonly<Record<string, unknown>>, string, string])[]>> = {
@@ -139,7 +140,7 @@ test("what cannot be told, and rows that ask for it wrongly, are unscorable", as
   expect(() => followsInstruction("toString", {}, "x")).toThrow(/no instruction "toString"/);
 });
 
-test("no text makes a check throw or hang", () => {
+test("no text makes a check throw or hang", async () => {
   const text = fc.oneof(
     fc.string({ unit: "binary" }),
     fc.string({ unit: fc.constantFrom(..."*-<>[]\"'.,!?\n aA1P. S{}`".split("")), maxLength: 200 }),
@@ -148,10 +149,11 @@ test("no text makes a check throw or hang", () => {
     fc.property(text, (one) => {
       for (const [, instruction, given] of cases) expect([true, false, null]).toContain(followsInstruction(instruction, given, one));
     }),
-    { numRuns: 60 },
+    { seed: 1, numRuns: 60 },
   );
-  const started = performance.now();
-  for (const sign of ["*", "<<", "[", "a ", ". ", "\n", '"', "p. ", 'x""'])
-    for (const [, instruction, given] of cases) followsInstruction(instruction, given, sign.repeat(20_000));
-  expect(performance.now() - started).toBeLessThan(8000);
+  const took = await processorTime(() => {
+    for (const sign of ["*", "<<", "[", "a ", ". ", "\n", '"', "p. ", 'x""'])
+      for (const [, instruction, given] of cases) followsInstruction(instruction, given, sign.repeat(20_000));
+  });
+  expect(took).toBeLessThan(8000);
 });

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { citations, quotes, readXml, score, tagContents, tags, thinkTags, xml, type Reward } from "../../../src/rewards/index.ts";
 import { citedNumbers, quotesIn } from "../../../src/rewards/verify/structure/citations.ts";
+import { processorTime } from "../../kit/crowding.ts";
 
 const valueOf = async (one: Reward, completion: string) => (await score(one, { prompt: "p", completion })).value;
 const all = (one: Reward, completions: readonly string[]) => Promise.all(completions.map((completion) => valueOf(one, completion)));
@@ -134,9 +135,11 @@ test("no text makes these throw, hang or leave their range", async () => {
         else expect(value >= 0 && value <= 1).toBe(true);
       }
     }),
+    { seed: 1 },
   );
-  const started = performance.now();
-  for (const sign of ["<think>", "<a ", "<a x='", "<!--", "<a>", "[1,", '"', "„", "[1-", " ", "<![CDATA["])
-    for (const one of needs) await cited(one, sign.repeat(50_000));
-  expect(performance.now() - started).toBeLessThan(8000);
+  const took = await processorTime(async () => {
+    for (const sign of ["<think>", "<a ", "<a x='", "<!--", "<a>", "[1,", '"', "„", "[1-", " ", "<![CDATA["])
+      for (const one of needs) await cited(one, sign.repeat(50_000));
+  });
+  expect(took).toBeLessThan(8000);
 });

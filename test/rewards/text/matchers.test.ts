@@ -23,6 +23,7 @@ import {
   type Reward,
 } from "../../../src/rewards/index.ts";
 import { answerJson, numbersIn } from "../../../src/rewards/verify/answer-data.ts";
+import { processorTime } from "../../kit/crowding.ts";
 
 type Matcher = Reward<{ reference: string | number | readonly (string | number)[] }>;
 const of = async (match: Matcher, completion: string, reference: string | number | readonly (string | number)[]) =>
@@ -153,7 +154,7 @@ test("every matcher is from 0 to 1, gives 1 to the reference itself and never th
         const same = await score(match, { prompt: "p", completion: reference, reference });
         if (same.value !== null) expect(same.value).toBeCloseTo(1, 12);
       }),
-      { numRuns: 60 },
+      { seed: 1, numRuns: 60 },
     );
 });
 
@@ -166,6 +167,7 @@ test("what is symmetric stays the same the other way round", () => {
       // The lists' common part and their distance bound each other.
       expect(editDistance(a, b)!).toBeLessThanOrEqual(a.length + b.length - 2 * longestCommonSubsequence(a, b)!);
     }),
+    { seed: 1 },
   );
 });
 
@@ -176,16 +178,20 @@ test("data in answers: the whole, the last fenced block, the last piece in prose
   expect(answerJson('He said "so" [3]')?.value).toEqual([3]);
   expect([answerJson("none"), answerJson(""), answerJson("[1, }"), answerJson("{oops}")]).toEqual([null, null, null, null]);
   expect(numbersIn("x1 -2.5, 3e2 and 4.")).toEqual([-2.5, 300, 4]);
-  fc.assert(fc.property(fc.string({ unit: fc.constantFrom(...Array.from('[]{}"\\`\n1,a ')) }), (text) => void answerJson(text)));
+  fc.assert(
+    fc.property(fc.string({ unit: fc.constantFrom(...Array.from('[]{}"\\`\n1,a ')) }), (text) => void answerJson(text)),
+    { seed: 1 },
+  );
 });
 
-test("long hostile texts take little time", () => {
-  const started = performance.now();
-  for (const sign of ["[", "{", '"', "`", "\\", "1", "(", "a ", "[1,", "```\n"]) {
-    const text = sign.repeat(100_000);
-    answerJson(text);
-    numbersIn(text);
-    normalised(text);
-  }
-  expect(performance.now() - started).toBeLessThan(5000);
+test("long hostile texts take little time", async () => {
+  const took = await processorTime(() => {
+    for (const sign of ["[", "{", '"', "`", "\\", "1", "(", "a ", "[1,", "```\n"]) {
+      const text = sign.repeat(100_000);
+      answerJson(text);
+      numbersIn(text);
+      normalised(text);
+    }
+  });
+  expect(took).toBeLessThan(5000);
 });
