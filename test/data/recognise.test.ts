@@ -225,6 +225,7 @@ describe("implicit preferences", () => {
         expect([prompt! + chosen!, prompt! + rejected!]).toEqual([row.chosen, row.rejected]);
         expect(Math.min(prompt!.length, chosen!.length, rejected!.length)).toBeGreaterThan(0);
       }),
+      { seed: 1 },
     );
   });
 });

@@ -39,8 +39,12 @@ test("demonstrations pass, swapping two different neighbours does not, no string
         ),
       ).toBe(false);
     }),
+    { seed: 1 },
   );
-  fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => check(text, "0 3 3 7 14 19") === false));
+  fc.assert(
+    fc.property(fc.string({ unit: "binary" }), (text) => check(text, "0 3 3 7 14 19") === false),
+    { seed: 1 },
+  );
 });
 
 test("one task in five is held out, by its sorted numbers", () => {

@@ -51,7 +51,7 @@ test("node:test shows them as failed tests", () => {
     test("holds", () => expectReward(long).toPrefer({ prompt: "p", completion: "bb" }, { prompt: "p", completion: "a" }));
     test("fails", () => expectReward(long).toScore({ prompt: "p", completion: "bb" }, 3));
   `;
-  const { NODE_OPTIONS: _, NODE_TEST_CONTEXT: __, ...env } = process.env;
+  const { NODE_OPTIONS: _, NODE_TEST_CONTEXT: __, FORCE_COLOR: ___, ...env } = process.env;
   const { stdout, status } = spawnSync(process.execPath, ["--conditions=guerdon-source", "--input-type=module", "--eval", source], {
     encoding: "utf8",
     env,

@@ -123,6 +123,7 @@ test("whatever a function returns, a score is a finite number or null with a rea
       );
       expect(graded === null ? error !== undefined : Number.isFinite(graded) && error === undefined).toBe(true);
     }),
+    { seed: 1 },
   );
 });
 
@@ -184,13 +185,18 @@ test("columns are declared, typed and checked", async () => {
 test("at most `concurrency` calls are under way, and never fewer than could be", async () => {
   let now = 0;
   let most = 0;
+  let full = (): void => undefined;
+  const four = new Promise<void>((resolve) => (full = resolve));
   const counting = reward("counting", async () => {
     most = Math.max(most, ++now);
+    if (now === 4) full();
+    // The first ones wait for the fourth.
+    await four;
     await new Promise((resolve) => setTimeout(resolve, 2));
     now--;
     return 1;
   });
-  await score(counting, rowsOf(30), { concurrency: 4 });
+  await score(counting, rowsOf(30), { concurrency: 4, timeoutMs: 60_000 });
   expect(most).toBe(4);
 });
 

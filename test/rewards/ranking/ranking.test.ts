@@ -69,5 +69,6 @@ test("rankings are worth 0 to 1, the ideal one 1", () => {
         }
       }
     }),
+    { seed: 1 },
   );
 });
