@@ -78,3 +78,16 @@ export async function processorTime(work: () => unknown): Promise<number> {
   const { user, system } = process.threadCpuUsage(before);
   return (user + system) / 1000;
 }
+
+/**
+ * What comes of the shortest of some deadlines that leaves this machine enough time for what is to be done before it; null when none does.
+ *
+ * @param work null when it was too short
+ */
+export async function withEnough<T>(deadlines: readonly number[], work: (deadlineMs: number) => Promise<T | null>): Promise<T | null> {
+  for (const deadline of deadlines) {
+    const made = await work(deadline);
+    if (made !== null) return made;
+  }
+  return null;
+}

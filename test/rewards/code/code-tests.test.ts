@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { closeSandboxes, codeTests, runTests, score, sqlResult, type CodeLanguage, type CodeTest } from "../../../src/rewards/index.ts";
-import { timed } from "../../kit/crowding.ts";
+import { timed, withEnough } from "../../kit/crowding.ts";
+import { ampleMs } from "./kit.ts";
 
 afterAll(() => closeSandboxes());
 
@@ -115,14 +116,14 @@ describe.each<[CodeLanguage, string, readonly CodeTest[]]>([
   ],
 ])("%s: %s", (language, program, tests) => {
   it("passes its tests", async () => {
-    const results = await runTests(program, tests, { language, timeoutMs: 20_000 });
+    const results = await runTests(program, tests, { language, timeoutMs: ampleMs });
     expect(results).toEqual(tests.map(() => ({ passed: true })));
   });
 });
 
 describe("assertions judged from outside", () => {
   const run = async (language: CodeLanguage, program: string, code: string): Promise<string> => {
-    const [result] = await runTests(program, [{ kind: "assert", code, inside: false }], { language, timeoutMs: 20_000 });
+    const [result] = await runTests(program, [{ kind: "assert", code, inside: false }], { language, timeoutMs: ampleMs });
     return result!.why ?? "passed";
   };
   it.each<[CodeLanguage, string, string, string]>([
@@ -172,48 +173,40 @@ describe("codeTests", () => {
     const row = { prompt: "", completion, tests };
     const parts = { "test 1": 1, "test 2": 0, "test 3": 1 };
     const note = "2 of 3 tests passed; test 2: the answer is wrong";
-    expect(await score(codeTests({ language: "python" }), row)).toEqual({ value: 0, parts, note });
-    expect(await score(codeTests({ language: "python", credit: "share" }), row)).toEqual({ value: 2 / 3, parts, note });
-    expect(await score(codeTests({ language: "python" }), { ...row, tests: tests.toSpliced(1, 1) })).toEqual({
+    expect(await score(codeTests({ language: "python", timeoutMs: ampleMs }), row)).toEqual({ value: 0, parts, note });
+    expect(await score(codeTests({ language: "python", timeoutMs: ampleMs, credit: "share" }), row)).toEqual({ value: 2 / 3, parts, note });
+    expect(await score(codeTests({ language: "python", timeoutMs: ampleMs }), { ...row, tests: tests.toSpliced(1, 1) })).toEqual({
       value: 1,
       parts: { "test 1": 1, "test 2": 1 },
     });
   });
 
   it("tells the answer's faults (0) from ours (null)", async () => {
-    const rewarded = codeTests({ language: "javascript", timeoutMs: 300 });
     const row = { prompt: "", completion: "const f = (x) => 2 * x", tests: [{ call: "f", args: [1], returns: 2 }] };
-    const scores = await score(rewarded, [
+    const scores = await score(codeTests({ language: "javascript", timeoutMs: ampleMs }), [
       row,
       { ...row, completion: "```bash\nls\n```" },
       { ...row, completion: "const f = (x) =>" },
-      { ...row, completion: "for (;;);" },
       { ...row, completion: "const f = () => () => 1" },
       { ...row, tests: [] },
       { ...row, completion: "class S {}", tests: ["assert.ok(new S())"] },
       { ...row, completion: "class S {}", tests: [{ assert: "assert.ok(new S())", inside: true }] },
     ]);
-    expect(scores.map(({ value }) => value)).toEqual([1, 0, 0, 0, 0, null, null, 1]);
-    expect(scores.map(({ error }) => error?.kind)).toEqual([
-      undefined,
-      undefined,
-      undefined,
-      undefined,
-      undefined,
-      "wrong-column",
-      "unparsable",
-      undefined,
-    ]);
-    expect(scores[3]!.note).toBe("0 of 1 tests passed; test 1: it was not done within 300 ms");
+    expect(scores.map(({ value, error }) => error?.kind ?? value)).toEqual([1, 0, 0, 0, "wrong-column", "unparsable", 1]);
+    const late = await score(codeTests({ language: "javascript", timeoutMs: 300 }), { ...row, completion: "for (;;);" });
+    expect(late).toMatchObject({ value: 0, note: "0 of 1 tests passed; test 1: it was not done within 300 ms" });
   });
 
   it("keeps what was passed before the time was up", async () => {
     const program = "function f(x) { if (x === 2) for (;;); return x; }";
-    const results = await runTests(program, [call("f", [1], 1), call("f", [2], 2), call("f", [3], 3)], {
-      language: "javascript",
-      timeoutMs: 300,
+    const results = await withEnough([300, 3000, 30_000], async (timeoutMs) => {
+      const made = await runTests(program, [call("f", [1], 1), call("f", [2], 2), call("f", [3], 3)], {
+        language: "javascript",
+        timeoutMs,
+      });
+      return made[0]!.why === "timeout" ? null : made;
     });
-    expect(results.map(({ passed, why }) => why ?? passed)).toEqual([true, "timeout", "timeout"]);
+    expect(results?.map(({ passed, why }) => why ?? passed)).toEqual([true, "timeout", "timeout"]);
   });
 
   it("refuses options out of range", () => {
@@ -225,7 +218,7 @@ describe("codeTests", () => {
 
 describe("warm sandboxes are fast enough to train on", () => {
   const rate = async (language: CodeLanguage, count: number, enough: number): Promise<number> => {
-    const rewarded = codeTests({ language, timeoutMs: 20_000 });
+    const rewarded = codeTests({ language, timeoutMs: ampleMs });
     const rows = Array.from({ length: count }, (_, i) => ({
       prompt: "",
       completion: language === "python" ? `def f(x):\n    return x + ${i}` : `function f(x) { return x + ${i}; }`,

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { closeSandboxes, runTests } from "../../../src/rewards/index.ts";
-import { hostile, type Hostile } from "./kit.ts";
+import { ampleMs, hostile, type Hostile } from "./kit.ts";
 
 const stopped: Hostile["ends"] = ["timeout", "memory", "crash", "error", "output"];
 const programs: readonly Hostile[] = [
@@ -97,6 +97,7 @@ describe("JavaScript that means harm", () => {
       [{ kind: "assert", code: `const secretly = "seven"; assert.strictEqual(add(3, 4), 7, secretly);`, inside: false }],
       {
         language: "javascript",
+        timeoutMs: ampleMs,
       },
     );
     expect(result).toMatchObject({ passed: false, why: "wrong" });
@@ -118,7 +119,7 @@ describe("JavaScript that means harm", () => {
         { kind: "assert", code: "assert.strictEqual(add(3, 4), 7)", inside: false },
         { kind: "call", name: "add", args: [3, 4], returns: 7 },
       ],
-      { language: "javascript" },
+      { language: "javascript", timeoutMs: ampleMs },
     );
     expect(results.map(({ passed }) => passed)).toEqual([false, false]);
   });

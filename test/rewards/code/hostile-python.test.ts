@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import { afterAll, describe, expect, it } from "vitest";
 import { closeSandboxes, runTests, sandboxPids } from "../../../src/rewards/index.ts";
-import { alive, hostile, type Hostile } from "./kit.ts";
+import { alive } from "../../kit/process.ts";
+import { ampleMs, hostile, type Hostile } from "./kit.ts";
 
 const stopped: Hostile["ends"] = ["timeout", "memory", "crash", "error", "output"];
 const shut: Hostile["ends"] = ["forbidden", "error"];
@@ -172,8 +173,9 @@ try:
 except ImportError: pass
 print(any(found))`;
     for (let i = 0; i < 6; i++) {
-      await runTests(vandal, [{ kind: "output", stdin: "", stdout: "42" }], { language: "python" });
-      expect(await runTests(look, [{ kind: "output", stdin: "", stdout: "False" }], { language: "python" })).toEqual([{ passed: true }]);
+      await runTests(vandal, [{ kind: "output", stdin: "", stdout: "42" }], { language: "python", timeoutMs: ampleMs });
+      const seen = await runTests(look, [{ kind: "output", stdin: "", stdout: "False" }], { language: "python", timeoutMs: ampleMs });
+      expect(seen).toEqual([{ passed: true }]);
     }
   });
 
@@ -201,23 +203,27 @@ print(any(found))`;
         { kind: "assert", code: "assert add(3, 4) == 7", inside: false },
         { kind: "call", name: "add", args: [3, 4], returns: 7 },
       ],
-      { language: "python" },
+      { language: "python", timeoutMs: ampleMs },
     );
     expect(results.map(({ passed }) => passed)).toEqual([false, false]);
   });
 
-  it.each([300, 900, 1500])("leaves no process behind when the whole program ends after %i ms, while sandboxes still start", async (ms) => {
-    const source = `const { runTests, sandboxPids } = await import(${JSON.stringify(new URL("../../../src/rewards/index.ts", import.meta.url).href)});
+  it.each([0, 300, 900])(
+    "leaves no process behind when the whole program ends %i ms after the first sandbox began to start",
+    async (ms) => {
+      const source = `const { runTests, sandboxPids } = await import(${JSON.stringify(new URL("../../../src/rewards/index.ts", import.meta.url).href)});
       for (let i = 0; i < 2; i++) void runTests("def f(): return 1", [{ kind: "call", name: "f", args: [], returns: 1 }], { language: "python" });
+      while (sandboxPids().length === 0) await new Promise((resolve) => setTimeout(resolve));
       setTimeout(() => { console.log(JSON.stringify(sandboxPids())); process.exit(0); }, ${ms});`;
-    const parent = spawn(process.execPath, ["--conditions=guerdon-source", "--input-type=module", "-e", source]);
-    let said = "";
-    parent.stdout.on("data", (text: Buffer) => (said += text.toString()));
-    await new Promise((resolve) => parent.on("close", resolve));
-    const pids = JSON.parse(said) as number[];
-    expect(pids.length).toBeGreaterThan(0);
-    await expect.poll(() => pids.filter(alive)).toEqual([]);
-  });
+      const parent = spawn(process.execPath, ["--conditions=guerdon-source", "--input-type=module", "-e", source]);
+      let said = "";
+      parent.stdout.on("data", (text: Buffer) => (said += text.toString()));
+      await new Promise((resolve) => parent.on("close", resolve));
+      const pids = JSON.parse(said) as number[];
+      expect(pids.length).toBeGreaterThan(0);
+      await expect.poll(() => pids.filter(alive)).toEqual([]);
+    },
+  );
 
   afterAll(async () => {
     const pids = sandboxPids();

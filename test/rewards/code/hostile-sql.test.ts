@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { closeSandboxes, runQuery, sandboxPids, score, sqlResult, type QueryResult, type SqlDialect } from "../../../src/rewards/index.ts";
-import { timed } from "../../kit/crowding.ts";
-import { alive } from "./kit.ts";
+import { inTime, withEnough } from "../../kit/crowding.ts";
+import { alive } from "../../kit/process.ts";
+import { ampleMs } from "./kit.ts";
 
 type Ends = readonly QueryResult["kind"][];
 const setup = "CREATE TABLE t(a INTEGER, b VARCHAR(9)); INSERT INTO t VALUES (1, 'x'), (2, 'y')";
@@ -61,29 +62,37 @@ const own: Record<SqlDialect, readonly (readonly [string, string, Ends])[]> = {
 describe.each(["sqlite", "duckdb"] as const)("%s queries that mean harm", (dialect) => {
   it.each([...both, ...own[dialect]])("%s", async (_, query, ends) => {
     const before = sandboxPids();
-    const timeoutMs = ends.includes("timeout") ? 1000 : 10_000;
-    const { result, took, crowd } = await timed(() => runQuery(query, { dialect, setup, timeoutMs, rowLimit: 10_000 }));
+    const timeoutMs = ends.includes("timeout") ? 1000 : ampleMs;
+    const result = await inTime(
+      () => runQuery(query, { dialect, setup, timeoutMs, rowLimit: 10_000 }),
+      (crowd) => timeoutMs + 2500 * crowd,
+    );
     expect(ends, JSON.stringify(result).slice(0, 300)).toContain(result.kind);
-    expect(took).toBeLessThan(timeoutMs + 2500 * crowd);
     const now = sandboxPids();
     for (const pid of before) if (!now.includes(pid)) expect(alive(pid)).toBe(false);
-    expect(await runQuery("SELECT b FROM t ORDER BY a", { dialect, setup })).toEqual({ kind: "rows", columns: 1, rows: [["x"], ["y"]] });
+    const after = await runQuery("SELECT b FROM t ORDER BY a", { dialect, setup, timeoutMs: ampleMs });
+    expect(after).toEqual({ kind: "rows", columns: 1, rows: [["x"], ["y"]] });
   });
 });
 
 describe("sqlResult under attack", () => {
   it("gives zero with a note, and null where the reference is at fault", async () => {
-    const rewarded = sqlResult({ dialect: "sqlite", timeoutMs: 700 });
     const row = { prompt: "", reference: "SELECT a FROM t", setup };
-    const scores = await score(rewarded, [
-      { ...row, completion: `\`\`\`sql\n${endless} SELECT count(*) FROM c\n\`\`\`` },
+    const scores = await score(sqlResult({ dialect: "sqlite", timeoutMs: ampleMs }), [
       { ...row, completion: "```sql\nSELECT a FROM t\n```" },
+      { ...row, completion: "SELECT 2" },
       { ...row, completion: "SELECT 1", reference: "SELECT nothing FROM nowhere" },
       { ...row, completion: "SELECT 1", setup: "nonsense" },
     ]);
-    expect(scores.map(({ value }) => value)).toEqual([0, 1, null, null]);
-    expect(scores[0]!.note).toBe("it took longer than 700 ms");
+    expect(scores.map(({ value }) => value)).toEqual([1, 0, null, null]);
     expect(scores[2]!.error?.kind).toBe("wrong-column");
+    // The reference has the same time as the answer: as much as this machine takes for it.
+    const completion = `\`\`\`sql\n${endless} SELECT count(*) FROM c\n\`\`\``;
+    const late = await withEnough([700, 7000, 20_000], async (timeoutMs) => {
+      const one = await score(sqlResult({ dialect: "sqlite", timeoutMs }), { ...row, completion });
+      return one.error?.kind === "wrong-column" ? null : { one, timeoutMs };
+    });
+    expect(late?.one).toMatchObject({ value: 0, note: `it took longer than ${late?.timeoutMs} ms` });
   });
 
   afterAll(async () => {

@@ -1,15 +1,10 @@
 import { beforeAll, expect, it } from "vitest";
 import { runTests, sandboxPids, type RunTestsOptions, type TestResult } from "../../../src/rewards/index.ts";
-import { timed } from "../../kit/crowding.ts";
+import { inTime } from "../../kit/crowding.ts";
+import { alive } from "../../kit/process.ts";
 
-export const alive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false; // there is no such process
-  }
-};
+/** For programs and queries that end by themselves: long before it, however slow the machine is. */
+export const ampleMs = 60_000;
 
 export interface Hostile {
   readonly name: string;
@@ -25,28 +20,23 @@ export interface Hostile {
 export function hostile(programs: readonly Hostile[], options: RunTestsOptions, honest: string, slackMs: number): void {
   // Starting the first sandbox is no program's doing.
   beforeAll(async () => {
-    await runTests(honest, [{ kind: "output", stdin: "21\n", stdout: "42" }], { ...options, timeoutMs: 30_000 });
-  }, 60_000);
+    await runTests(honest, [{ kind: "output", stdin: "21\n", stdout: "42" }], { ...options, timeoutMs: ampleMs });
+  });
 
   it.each(programs)("$name", async ({ program, ends }) => {
     const before = sandboxPids();
     const { timeoutMs: limit = 1000 } = options;
-    // Those that end by themselves have time for it on any machine.
-    const timeoutMs = ends.includes("timeout") ? limit : 10 * limit;
-    const {
-      result: results,
-      took,
-      crowd,
-    } = await timed(() =>
-      runTests(program, [{ kind: "output", stdin: "21\n", stdout: "the secret answer is 42" }], { ...options, timeoutMs }),
+    const timeoutMs = ends.includes("timeout") ? limit : ampleMs;
+    const results = await inTime(
+      () => runTests(program, [{ kind: "output", stdin: "21\n", stdout: "the secret answer is 42" }], { ...options, timeoutMs }),
+      (crowd) => timeoutMs + slackMs * crowd,
     );
     const [result] = results;
     expect(result!.passed).toBe(false);
     expect(ends, `${result!.why}: ${result!.message}`).toContain(result!.why);
-    expect(took).toBeLessThan(timeoutMs + slackMs * crowd);
     const now = sandboxPids();
     for (const pid of before) if (!now.includes(pid)) await expect.poll(() => alive(pid)).toBe(false);
-    const [after] = await runTests(honest, [{ kind: "output", stdin: "21\n", stdout: "42" }], { ...options, timeoutMs: 10_000 });
+    const [after] = await runTests(honest, [{ kind: "output", stdin: "21\n", stdout: "42" }], { ...options, timeoutMs: ampleMs });
     expect(after).toEqual({ passed: true });
   });
 }

@@ -3,6 +3,8 @@ import { afterAll, describe, expect, it } from "vitest";
 import { thisHost } from "../../../src/data/index.ts";
 import { closeSandboxes, equivalent, score, verilogBench, verilogEquivalent } from "../../../src/rewards/index.ts";
 import { moduleNames, refusal } from "../../../src/rewards/verify/code/verilog-text.ts";
+import { inTime, withEnough } from "../../kit/crowding.ts";
+import { ampleMs } from "./kit.ts";
 
 const adder = "module top(input [3:0] a, input [3:0] b, output [4:0] y); assign y = a + b; endmodule";
 const counter =
@@ -37,14 +39,17 @@ describe("equivalence", () => {
     ["reading a file", adder, design(`reg [3:0] m [0:1]; initial $readmemh("gold.il", m); assign y = m[0];`), "forbidden"],
     ["including the reference", adder, '`include "gold.il"\n', "forbidden"],
   ] as const)("%s: %s", async (_, reference, candidate, kind) => {
-    expect((await equivalent(reference, candidate)).kind).toBe(kind);
+    expect((await equivalent(reference, candidate, { timeoutMs: ampleMs })).kind).toBe(kind);
   });
 
   it("says nothing of what it cannot prove in time", async () => {
     const product = (expression: string): string => `module top(input [31:0] a, b, output [63:0] y); assign y = ${expression}; endmodule`;
-    const [result] = await score(verilogEquivalent({ timeoutMs: 3000 }), [
-      { prompt: "", completion: product("b * a"), reference: product("a * b") },
-    ]);
+    const row = { prompt: "", completion: product("b * a"), reference: product("a * b") };
+    // Reading the designs has the same time as the proof: as much as this machine takes for it.
+    const result = await withEnough([3000, 12_000, 48_000], async (timeoutMs) => {
+      const one = await score(verilogEquivalent({ timeoutMs }), row);
+      return one.error?.kind === "wrong-column" || one.value === 0 ? null : one;
+    });
     expect(result).toMatchObject({ value: null, error: { kind: "declined" } });
   });
 });
@@ -82,7 +87,7 @@ if (bad == 0) $display("ALL PASSED"); else $display("%0d bad", bad); $finish; en
 const present = (await (await thisHost()).find("iverilog")) !== null;
 
 describe("a test bench", () => {
-  const rewarded = verilogBench({ passes: "ALL PASSED", timeoutMs: 1500, memoryMiB: 256 });
+  const rewarded = (timeoutMs: number) => verilogBench({ passes: "ALL PASSED", timeoutMs, memoryMiB: 256 });
   /** Simulators that this process started, and orphans; others may be at work on this machine as well. */
   const simulators = (): string[] =>
     execFileSync("ps", ["-eo", "ppid=,stat=,comm="], { encoding: "utf8" })
@@ -95,7 +100,7 @@ describe("a test bench", () => {
       .map(([, , name]) => name!);
 
   it("needs Icarus Verilog, and says so where it is not", async () => {
-    const [result] = await score(rewarded, [{ prompt: "", completion: adder, testbench: bench }]);
+    const [result] = await score(rewarded(ampleMs), [{ prompt: "", completion: adder, testbench: bench }]);
     if (present) expect(result).toEqual({ value: 1 });
     else expect(result).toMatchObject({ value: null, error: { message: expect.stringContaining("install iverilog") } });
   });
@@ -103,7 +108,7 @@ describe("a test bench", () => {
   const wrong = [
     ["a wrong design", adder.replace("+", "-"), /does not say that it passes/],
     ["a design that does not compile", "module top(input", /does not compile/],
-    ["an endless loop at time zero", design("assign y = a + b; initial forever begin end"), /longer than 1500 ms/],
+    ["an endless loop at time zero", design("assign y = a + b; initial forever begin end"), /longer than \d+ ms/],
     ["a clock that never stops", design("reg c = 0; always #1 c = ~c; assign y = 0;"), /does not say|longer/],
     [
       "memory without end",
@@ -121,12 +126,18 @@ describe("a test bench", () => {
   ] as const;
   // Without a simulator there is nothing to judge these with; the test above says what a user is told.
   it.each(present ? wrong : [])("gives zero for %s", async (_, completion, note) => {
-    const start = performance.now();
-    const [result] = await score(rewarded, [{ prompt: "", completion, testbench: bench }]);
-    expect(result!.value).toBe(0);
-    expect(result!.note).toMatch(note);
-    expect(performance.now() - start).toBeLessThan(6000);
+    const deadlines = /longer/.test(note.source) ? [1500, 6000, 24_000] : [ampleMs];
+    const result = await withEnough(deadlines, async (timeoutMs) => {
+      const one = await inTime(
+        () => score(rewarded(timeoutMs), { prompt: "", completion, testbench: bench }),
+        // Compiling and simulating have this time each.
+        (crowd) => 2 * timeoutMs + 3000 * crowd,
+      );
+      return one.note === "compiling it took too long" && !note.test(one.note) ? null : one;
+    });
+    expect(result?.value).toBe(0);
+    expect(result?.note).toMatch(note);
     await expect.poll(simulators).toEqual([]);
-    expect(await score(rewarded, { prompt: "", completion: adder, testbench: bench })).toEqual({ value: 1 });
+    expect(await score(rewarded(ampleMs), { prompt: "", completion: adder, testbench: bench })).toEqual({ value: 1 });
   });
 });
