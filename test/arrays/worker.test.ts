@@ -9,7 +9,7 @@ const source = `self.onmessage = ({ data }) => {
     if (data.counts) Atomics.add(data.counts, 2 * data.part + (self === globalThis ? 1 : 0), 1);
     for (let i = 0; i < (data.work ?? 0); i++) Math.sin(i);
     postMessage({ type: "done", ok: true });
-    if (data.type === "doze") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
+    if (data.type === "doze") Atomics.wait(data.until, 0, 0);
   } catch (error) {
     postMessage({ type: "done", ok: false, error: String(error) });
   }
@@ -50,9 +50,13 @@ test("each part is computed once, the first one here, the other where there is t
 test("what a busy thread has not begun is computed here; other messages wait for it", async () => {
   const { ask } = await workers();
   const counts = new Int32Array(new SharedArrayBuffer(16));
-  await ask(1, { type: "doze" }); // answers and then sleeps
+  const until = new Int32Array(new SharedArrayBuffer(4));
+  await ask(1, { type: "doze", until }); // answers and then sleeps
   for (let i = 0; i < 5; i++) expect(await ask(1, { type: "kernel", part: 0, counts })).toEqual(done);
-  expect(await ask(1, { type: "routine", part: 1, counts })).toEqual(done);
+  const waiting = ask(1, { type: "routine", part: 1, counts });
+  Atomics.store(until, 0, 1);
+  Atomics.notify(until, 0);
+  expect(await waiting).toEqual(done);
   expect([...counts]).toEqual([5, 0, 0, 1]);
 });
 
