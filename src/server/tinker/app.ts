@@ -68,10 +68,8 @@ export function application({ service, folder, key, maxBytes, waitMs, onEvent }:
     c.json({ request_id: future, future_id: future, status: "pending", ...more });
 
   app.get("/api/v1/healthz", (c) => {
-    const lost = service.lost();
-    return lost === null
-      ? c.json({ status: "ok" })
-      : refused(c, { status: 503, message: "The server can compute no more: start it again." });
+    const fault = service.fault();
+    return fault === null ? c.json({ status: "ok" }) : refused(c, { status: 503, message: fault });
   });
   app.get("/api/v1/get_server_capabilities", (c) =>
     c.json({

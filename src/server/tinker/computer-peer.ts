@@ -1,7 +1,9 @@
 /**
  * The thread that computes for the server, so that requests are answered while it does. It takes one job after the other.
  */
+import { arraysDevice, upload } from "../../arrays/index.ts";
 import { listen } from "../../data/peer.ts";
+import { isOutOfMemory } from "../../engines/memory.ts";
 import { oneAtATime } from "../../engines/readers.ts";
 import { GuerdonError } from "../../error.ts";
 import { computer } from "./computer.ts";
@@ -18,13 +20,24 @@ const post: (message: FromComputer) => void = listen((message) => {
   const work = computing[name] as (given: typeof job) => Promise<unknown>;
   void inTurn(() => work(job)).then(
     (result) => post({ id, result }),
-    (cause: unknown) =>
-      post({
-        id,
-        error: {
-          message: cause instanceof Error ? cause.message : String(cause),
-          user: cause instanceof GuerdonError && theirs.has(cause.code),
-        },
-      }),
+    async (cause: unknown) => {
+      const user = cause instanceof GuerdonError && theirs.has(cause.code);
+      // Not caught: this thread ends, and the server takes a new one.
+      if (!user && (await isBroken(cause))) throw cause;
+      post({ id, error: { message: cause instanceof Error ? cause.message : String(cause), user, full: isOutOfMemory(cause) } });
+    },
   );
 });
+
+/** Whether numbers computed from now on may be wrong: after a trap, or when a thread of the array library itself is lost. */
+async function isBroken(cause: unknown): Promise<boolean> {
+  if (cause instanceof WebAssembly.RuntimeError) return true;
+  if (arraysDevice() === null) return false;
+  const probe = upload({ shape: [1], data: new Float32Array(1) });
+  const reads = await probe.read().then(
+    () => true,
+    () => false,
+  );
+  probe.dispose();
+  return !reads;
+}

@@ -195,8 +195,8 @@ export function computer(): Computer {
       }
       const known = loss.linear ? rows.map((row) => new Float32Array(row.targets.length)) : (await engine.forward(rows))["logProbs"]!;
       const at = loss.at(known);
-      trains.hasGradient = true;
       const { logProbs } = await engine.backward(rows, at.gradients);
+      trains.hasGradient = true;
       return loss.linear ? { logProbs: logProbs!, loss: loss.at(logProbs!).loss } : { logProbs: known, loss: at.loss };
     },
 

@@ -17,11 +17,11 @@ export interface Model {
   readonly origin: ModelRecord["origin"];
   saved: ModelRecord["saved"];
   ended: string | null;
-  readonly queue: Queue;
-  /** Its weights are in memory. */
+  queue: Queue;
+  /** Its weights are in memory, or on their way there. */
   isAwake: boolean;
-  /** It is from an earlier run of the server, and no request has continued it yet. */
-  isRestored: boolean;
+  /** What it comes from, where no request has continued it since: an earlier run of the server, or a computing thread that is gone. */
+  restored: "The server" | "The computing thread" | null;
   /** A request other than its creation was taken. */
   isUsed: boolean;
 }
@@ -53,6 +53,8 @@ export interface Models {
   readonly ids: () => readonly string[];
   /** Those where something waits or runs. */
   readonly busy: () => readonly Model[];
+  /** Those in memory. */
+  readonly awake: () => readonly Model[];
   find(id: string): Model | null;
   /** @throws Refused 404 for a model that is not there, or no longer in memory */
   open(id: string): Model;
@@ -70,6 +72,8 @@ export interface Models {
   keep(model: Model): Promise<void>;
   /** Takes it out of memory for good. */
   end(model: Model, why: string): void;
+  /** After the loss of the computing thread: the model is as it was last saved, or began, and what waits is told so. */
+  fallBack(model: Model, why: string): void;
 }
 
 /** What to do about a model that is gone. */
@@ -77,6 +81,12 @@ export const recourse = ({ id, saved }: Model): string =>
   saved
     ? `Its last saved state, ${addressText({ model: id, kind: "weights", name: saved.name })}, can be loaded into a new model.`
     : "No state of it was saved.";
+
+/** What becomes of a model's requests when the computing thread is lost. */
+const gone = (model: Model, why: string): Outcome => ({
+  failed: `${why} What the model learnt since it was last saved went with it. ${recourse(model)}`,
+  user: false,
+});
 
 export interface ModelsSetting {
   readonly store: Store;
@@ -97,7 +107,7 @@ export function models({ store, compute, futures, limits, touch, wake, onEvent }
   for (const record of store.models) {
     const { id, created, digest, adapter, origin, saved, ended } = record;
     const session = id.slice(0, id.indexOf(":"));
-    const state = { isAwake: false, isRestored: true, isUsed: true };
+    const state = { isAwake: false, restored: "The server" as const, isUsed: true };
     all.set(id, { id, session, created, digest, adapter, origin, saved, ended, queue: newQueue(saved?.next ?? 1), ...state });
   }
 
@@ -107,23 +117,26 @@ export function models({ store, compute, futures, limits, touch, wake, onEvent }
   /** Puts a model's weights into memory: as last saved, as it began, or fresh. */
   async function rouse(model: Model): Promise<void> {
     if (model.isAwake) return;
+    model.isAwake = true;
     const { id, adapter, saved, origin } = model;
     const load = (folder: string, optimizer: boolean) => compute.run("load", { model: id, adapter, folder, optimizer });
     try {
       if (saved) await load(store.folder({ model: id, kind: "weights", name: saved.name }), true);
       else if (origin) await load(store.folder(addressFrom(origin.path)), origin.optimizer);
       else await compute.run("create", { model: id, adapter });
-      model.isAwake = true;
     } catch (cause) {
-      if (!model.isRestored) end(model, "it could not be made");
+      if (compute.fault()?.kind === "ended") throw cause;
+      if (model.restored === null) end(model, "it could not be made");
+      model.isAwake = false;
       throw cause;
     }
   }
 
-  /** A model that the server found when it was started goes on exactly where its last state was saved, or not at all. */
-  function checkContinues({ saved, queue: own, ...model }: Model, seq: number | null): void {
-    const anew = "The server was started anew";
-    const how = recourse({ ...model, saved, queue: own });
+  /** A model that was lost from memory goes on exactly where its last state was saved, or not at all. */
+  function checkContinues(model: Model, seq: number | null): void {
+    const { saved, queue: own } = model;
+    const anew = `${model.restored} was started anew`;
+    const how = recourse(model);
     if (saved && saved.next === null)
       throw new Refused(409, `${anew}, and the requests that this model's last state followed cannot be told apart. ${how}`);
     if (seq !== own.position)
@@ -132,7 +145,7 @@ export function models({ store, compute, futures, limits, touch, wake, onEvent }
 
   function checkModels(): void {
     let count = 0;
-    for (const { ended, isRestored } of all.values()) if (ended === null && !isRestored) count++;
+    for (const { ended, restored } of all.values()) if (ended === null && restored === null) count++;
     if (count >= limits.models) throw new Refused(429, `There are ${count} models in memory, as many as this server takes: unload one.`);
   }
 
@@ -158,6 +171,7 @@ export function models({ store, compute, futures, limits, touch, wake, onEvent }
   return {
     ids: () => [...all.keys()],
     busy: () => [...all.values()].filter((model) => model.queue.size > 0),
+    awake: () => [...all.values()].filter(({ isAwake }) => isAwake),
     find: (id) => all.get(id) ?? null,
     open(id) {
       const model = all.get(id);
@@ -174,14 +188,14 @@ export function models({ store, compute, futures, limits, touch, wake, onEvent }
     create(session, number, adapter, origin, digest) {
       checkModels();
       const id = modelIdOf(session, number);
-      const state = { isAwake: false, isRestored: false, isUsed: origin !== null };
+      const state = { isAwake: false, restored: null, isUsed: origin !== null };
       const made = { id, session, created: new Date().toISOString(), digest, adapter, origin, saved: null, ended: null };
       const model: Model = { ...made, queue: newQueue(1), ...state };
       all.set(id, model);
       return model;
     },
     take(model, { seq, digest }, run, { isNeutral = false, bytes = 0 } = {}) {
-      if (model.isRestored && !isNeutral) {
+      if (model.restored !== null && !isNeutral) {
         checkContinues(model, seq);
         checkModels();
       }
@@ -195,13 +209,14 @@ export function models({ store, compute, futures, limits, touch, wake, onEvent }
               await rouse(model);
               return await run();
             } catch (cause) {
-              return failure(cause);
+              const fault = compute.fault();
+              return fault?.kind === "ended" ? gone(model, fault.reason) : failure(cause);
             }
           },
         };
       });
       if (!isNeutral) {
-        model.isRestored = false;
+        model.restored = null;
         model.isUsed = true;
       }
       wake();
@@ -209,5 +224,11 @@ export function models({ store, compute, futures, limits, touch, wake, onEvent }
     },
     keep,
     end,
+    fallBack(model, why) {
+      for (const future of model.queue.clear()) futures.settle(future, gone(model, why));
+      model.queue = newQueue(model.saved?.next ?? 1);
+      model.isAwake = false;
+      model.restored = "The computing thread";
+    },
   };
 }

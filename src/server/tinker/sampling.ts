@@ -45,15 +45,24 @@ export function sampling(
     }, collecting.quiet);
   }
 
+  function wait(key: string, sample: Sample): void {
+    const group = groups.get(key);
+    if (group) group.push(sample);
+    else groups.set(key, [sample]);
+    waiting += sample.job.samples;
+    wakeLater();
+  }
+
   async function draw(group: readonly Sample[]): Promise<void> {
     const { from, settings } = group[0]!;
     try {
       const drawn = await compute.run("sample", { from, settings, requests: group.map(({ job }) => job) });
       group.forEach((one, i) => settle(one.future, outcomeOf(one, drawn[i]!)));
     } catch (cause) {
-      // One request can spoil it for all: each gets its own answer.
-      if (group.length > 1) for (const one of group) await draw([one]);
-      else settle(group[0]!.future, failure(cause));
+      // One request can spoil it for all: each gets its own answer, and from the next thread where it was too much for this one.
+      if (group.length === 1) settle(group[0]!.future, failure(cause));
+      else if (compute.fault()) for (const one of group) wait(one.future, one);
+      else for (const one of group) await draw([one]);
     }
   }
 
@@ -61,14 +70,9 @@ export function sampling(
     add(sequences, make) {
       if (waiting + sequences > waitingLimit) throw new Refused(429, `${waiting} sequences wait already; send these later.`);
       const sample = make();
-      const key = JSON.stringify([sample.from, sample.settings]);
-      const group = groups.get(key);
-      if (group) group.push(sample);
-      else groups.set(key, [sample]);
       last = performance.now();
       if (waiting === 0) first = last;
-      waiting += sequences;
-      wakeLater();
+      wait(JSON.stringify([sample.from, sample.settings]), sample);
       return sample.future;
     },
     next() {

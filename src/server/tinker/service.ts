@@ -6,6 +6,7 @@ import type { Projection } from "../../policies/transformer-config.ts";
 import { JobFailed, startCompute, type Compute } from "./compute.ts";
 import { futures, type FutureLimits, type Futures, type Outcome } from "./futures.ts";
 import type { LossRow } from "./losses.ts";
+import { mending } from "./mending.ts";
 import { passResult, passType } from "./messages.ts";
 import { models, type Model, type ModelLimits, type Request, type TakeOptions } from "./models.ts";
 import { Refused } from "./refused.ts";
@@ -57,7 +58,8 @@ export interface Service {
   readonly futures: Futures;
   readonly sessions: Sessions;
   readonly store: Store;
-  lost(): string | null;
+  /** Why it cannot compute, now or for good; or null. */
+  fault(): string | null;
   createModel(
     session: string,
     number: number,
@@ -111,18 +113,8 @@ export const digestOf = (value: unknown): string => createHash("sha256").update(
 /** The training service: sessions, models and futures around the computing thread. */
 export async function service({ folder, name, data, threads, limits, onEvent }: ServiceSettings): Promise<Service> {
   const store = await openStore(data);
-  const compute: Compute = await startCompute(onEvent);
-  let base: BaseModel;
-  try {
-    base = await compute.run("open", { folder, threads });
-    await store.claim(base.fingerprint, name);
-  } catch (cause) {
-    await compute.close();
-    store.close();
-    if (cause instanceof GuerdonError) throw cause;
-    const message = cause instanceof Error ? cause.message : String(cause);
-    throw new GuerdonError(cause instanceof JobFailed && cause.user ? "input" : "internal", message, { cause });
-  }
+  const compute = await opened(store, { folder, threads }, name, () => wake());
+  const { base } = compute;
   const results = futures(limits);
   const settle = (future: string, outcome: Outcome): void => results.settle(future, outcome);
   const asked = new Map<string, { readonly digest: string; readonly future: string }>();
@@ -138,13 +130,28 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
   const wake = (): void => taking.wake();
   const known = models({ store, compute, futures: results, limits, touch: (session) => all.touch(session), wake, onEvent });
   const samples = sampling(compute, limits.sequences, settle, wake);
-  const taking = turns(() => [...known.busy().map((model) => model.queue), samples]);
+  const mends = mending({ compute, known, store, folder, onLoss: forget, onEvent });
+  const taking = turns(() => (mends.isDue() ? [mends] : [...known.busy().map((model) => model.queue), samples]));
   let closed = false;
 
+  /** What the next thread knows nothing of. */
+  function forget(): void {
+    snapshots.clear();
+    // Of those that failed with the thread nothing has come: asked for again, they are tried again.
+    creations.clear();
+    unloads.clear();
+  }
+
+  function fault(): string | null {
+    if (mends.isDue()) return "The computing thread is being replaced: send this again.";
+    const found = compute.fault();
+    return found && `The server can compute no more: ${found.reason} Start it again.`;
+  }
+
   function ready(): void {
-    const lost = compute.lost();
-    if (lost !== null) throw new Refused(503, `The server can compute no more: ${lost}. Start it again.`);
     if (closed) throw new Refused(503, "The server is ending.");
+    const found = fault();
+    if (found !== null) throw new Refused(503, found);
   }
 
   function take(model: Model, request: Omit<Request, "model">, run: () => Promise<Outcome>, options?: TakeOptions): string {
@@ -240,7 +247,7 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
     futures: results,
     sessions: all,
     store,
-    lost: () => compute.lost(),
+    fault,
     models: known.ids,
 
     createModel(session, number, baseName, lora, digest) {
@@ -293,7 +300,7 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
       const checkpointName = given ?? `state-${request.seq ?? `${Date.now()}`}`;
       const address: Address = { model: id, kind: "weights", name: checkpointName };
       const done = answer({ type: "save_weights", path: addressText(address) });
-      if (model.isRestored && request.seq !== null && model.saved?.next === request.seq + 1 && model.saved.name === checkpointName) {
+      if (model.restored !== null && request.seq !== null && model.saved?.next === request.seq + 1 && model.saved.name === checkpointName) {
         // The request that the state is of, sent again because its answer was lost.
         const future = results.open();
         settle(future, done);
@@ -411,6 +418,27 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
       store.close();
     },
   };
+}
+
+/** The computing thread with its model, which the store is of. */
+async function opened(
+  store: Store,
+  open: { readonly folder: string; readonly threads: number | null },
+  name: string,
+  onFault: () => void,
+): Promise<Compute> {
+  let compute: Compute | null = null;
+  try {
+    compute = await startCompute(open, onFault);
+    await store.claim(compute.base.fingerprint, name);
+    return compute;
+  } catch (cause) {
+    await compute?.close();
+    store.close();
+    if (cause instanceof GuerdonError) throw cause;
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new GuerdonError(cause instanceof JobFailed && cause.user ? "input" : "internal", message, { cause });
+  }
 }
 
 /** An adapter as the request describes it, on this model. */

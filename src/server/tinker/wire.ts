@@ -97,4 +97,7 @@ export type JobName = keyof Jobs;
 export type ToComputer = { readonly [K in JobName]: { readonly id: number; readonly name: K; readonly job: Jobs[K]["job"] } }[JobName];
 export type FromComputer =
   | { readonly id: number; readonly result: unknown }
-  | { readonly id: number; readonly error: { readonly message: string; readonly user: boolean } };
+  | {
+      readonly id: number;
+      readonly error: { readonly message: string; readonly user: boolean; /** No memory is left. */ readonly full: boolean };
+    };
