@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { guerdon } from "../cli/guerdon.ts";
+import { closedPort } from "../kit/closed-port.ts";
 import { open, type Client } from "./client.ts";
 
 const python = process.env["GUERDON_TEST_PYTHON"] ?? "python3";
@@ -102,12 +103,17 @@ describe("verl", () => {
   });
 });
 
+test("no server is one clear error", async () => {
+  await using nobody = await closedPort();
+  const { status, said, out } = await call("verl", "call_verl.py", ['["42"]'], { GUERDON_URL: nobody.url, GUERDON_TIMEOUT: "1" });
+  expect(status).toBe(1);
+  const last = said.trim().split("\n").at(-1)!;
+  expect(last).toContain(nobody.url);
+  expect(last).toMatch(/ cannot be reached: .*Is `guerdon serve` running there\? GUERDON_URL says where to look/);
+  expect(said + out).not.toContain(token);
+});
+
 test.each([
-  [
-    "no server",
-    { GUERDON_URL: "http://127.0.0.1:9", GUERDON_TIMEOUT: "1" },
-    /http:\/\/127\.0\.0\.1:9\S* cannot be reached: .*Is `guerdon serve` running there\? GUERDON_URL says where to look/,
-  ],
   ["a wrong token", { GUERDON_TOKEN: "another" }, /HTTP 401: .*Set the environment variable GUERDON_TOKEN/],
   ["no reward named", { GUERDON_REWARD: "" }, /Set the environment variable GUERDON_REWARD to one of the rewards of \S+: answer, row/],
 ])("%s is one clear error", async (_, env, message) => {
