@@ -108,6 +108,9 @@ export async function measure(plan: Plan, tell: (what: string) => void): Promise
   return { matmul: product, sft: one, surrogate: two, sampling, ragged, growth };
 }
 
+/** What the processor's clock tells apart at best: no call counts as less, so that no rate is infinite. */
+const leastMs = 1e-3;
+
 /** Median CPU time of this process for one call, after two calls that compile and warm up. */
 async function cpuMilliseconds(repeats: number, f: () => Promise<unknown>): Promise<number> {
   for (let i = 0; i < 2; i++) await f();
@@ -118,7 +121,7 @@ async function cpuMilliseconds(repeats: number, f: () => Promise<unknown>): Prom
     const { user, system } = process.cpuUsage(before);
     times.push((user + system) / 1000);
   }
-  return times.sort((a, b) => a - b)[repeats >> 1]!;
+  return Math.max(leastMs, times.sort((a, b) => a - b)[repeats >> 1]!);
 }
 
 async function matrixProduct({ matmul: n, repeats }: Plan): Promise<number> {

@@ -3,7 +3,8 @@
  * return the same JSON; a tiny model is trained in the page as well. Needs Chromium (GUERDON_CHROMIUM, or one on PATH); without it the
  * bundle is still built for the browser, which fails on any Node built-in, and the gate says what it could not do.
  */
-import { accessSync, constants, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -13,6 +14,8 @@ import { build } from "vite";
 import { train, work } from "./browser/work.ts";
 
 const root = resolve(import.meta.dirname, "..");
+/** Against hanging; a busy machine may take its time. */
+const limitMs = 600_000;
 
 /** JSON with numbers of twelve digits: V8's own exponential differs in the last bit from one version to the next. */
 const comparable = (value: unknown): string =>
@@ -21,15 +24,12 @@ const comparable = (value: unknown): string =>
 function findChromium(): string | undefined {
   const names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
   const paths = (process.env["PATH"] ?? "").split(delimiter).flatMap((folder) => names.map((name) => join(folder, name)));
-  return [process.env["GUERDON_CHROMIUM"], ...paths, "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"].find((path) => {
-    if (!path) return false;
-    try {
-      accessSync(path, constants.X_OK);
-      return true;
-    } catch {
-      return false; // not there: try the next one
-    }
-  });
+  const named = process.env["GUERDON_CHROMIUM"];
+  // One that was named must work; of those that happen to be there some only say what to install.
+  if (named) return named;
+  return [...paths, "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"].find(
+    (path) => spawnSync(path, ["--version"], { stdio: "ignore", timeout: limitMs }).status === 0,
+  );
 }
 
 /** Files for Node alone are reached by a guarded dynamic import; what a page loads at once must not have them. */
@@ -78,9 +78,10 @@ async function inBrowser(executablePath: string, folder: string): Promise<{ work
     "--disable-component-update",
     "--disable-sync",
   ];
-  const browser = await chromium.launch({ executablePath, args });
+  const browser = await chromium.launch({ executablePath, args, timeout: limitMs });
   try {
     const page = await browser.newPage();
+    page.setDefaultTimeout(limitMs);
     await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
     return await page.evaluate(async () => {
       const module = (await import("/work.js" as string)) as typeof import("./browser/work.ts");
