@@ -48,8 +48,8 @@ const longest = 2_000;
 export async function sameAnswer(answer: string, reference: string, options: SameOptions = {}): Promise<Verdict> {
   const { deadlineMs = 1000 } = options;
   const start = performance.now();
-  // Our own stages take microseconds; what keeps them busy for long leaves time to the symbolic stage.
-  const settled = settle(answer, reference, options, start + Math.min(250, deadlineMs / 2));
+  // Our own stages take microseconds, where the machine lets them; what keeps them busy for long leaves time to the symbolic stage.
+  const settled = settle(answer, reference, options, start + Math.max(Math.min(250, deadlineMs / 2), deadlineMs / 4));
   if ("verdict" in settled) return settled;
   if (options.symbolic === false)
     return {
