@@ -6,7 +6,7 @@ import { passFrom } from "./messages.ts";
 import { bodies, faultOf, passOf, passRequest, sampleRequest } from "./requests.ts";
 import { Refused } from "./refused.ts";
 import { digestOf, type Service } from "./service.ts";
-import { addressFrom, addressText } from "./store.ts";
+import { addressFrom, addressText, type Address } from "./store.ts";
 
 export interface AppSettings {
   readonly service: Service;
@@ -51,7 +51,7 @@ export function application({ service, folder, key, maxBytes, waitMs, onEvent }:
     } else if (!isLoopback(new URL(c.req.url).hostname.replace(/^\[|\]$/g, "")))
       // A page of another site can have a name that leads to this machine; without a key nothing else keeps it out.
       throw new Refused(403, "Without a key this server answers to names of this machine only, such as localhost.");
-    if (c.req.method !== "POST") return next();
+    if (c.req.method !== "POST" && c.req.method !== "PUT") return next();
     const type = c.req.header("content-type");
     if (!isJson(type) && !isProtobuf(type)) throw new Refused(415, "Send JSON, with the header Content-Type: application/json.");
     if (c.req.header("content-encoding")) throw new Refused(415, "Send bodies as they are, without a Content-Encoding.");
@@ -59,9 +59,9 @@ export function application({ service, folder, key, maxBytes, waitMs, onEvent }:
   });
 
   /** The body, checked. */
-  async function body<T>(c: Context, schema: z.ZodType<T>): Promise<T> {
+  async function body<T>(c: Context, schema: z.ZodType<T>, status: 400 | 422 = 422): Promise<T> {
     const read = schema.safeParse(await json(c));
-    if (!read.success) throw new Refused(422, faultOf(read.error));
+    if (!read.success) throw new Refused(status, faultOf(read.error));
     return read.data;
   }
   const pending = (c: Context, future: string, more: Record<string, unknown> = {}): Response =>
@@ -163,6 +163,15 @@ export function application({ service, folder, key, maxBytes, waitMs, onEvent }:
     const { id } = service.info(c.req.param("id"));
     return c.json({ checkpoints: (await service.store.list(id)).map(listed) });
   });
+  app.delete(checkpointRoute, async (c) => {
+    await service.deleteCheckpoint(checkpointOf(c));
+    return c.body(null, 204);
+  });
+  app.put(`${checkpointRoute}/ttl`, async (c) => {
+    const { ttl_seconds } = await body(c, bodies.ttl, 400);
+    await service.expireCheckpoint(checkpointOf(c), ttl_seconds ?? null);
+    return c.body(null, 204);
+  });
   app.get("/api/v1/training_runs", async (c) => {
     const all = service.models();
     const offset = whole(c.req.query("offset"), 0);
@@ -198,7 +207,11 @@ export function application({ service, folder, key, maxBytes, waitMs, onEvent }:
   });
   app.post("/api/v1/save_weights", async (c) => {
     const given = await body(c, bodies.save_weights);
-    return pending(c, service.save({ ...numbered(given), name: given.path ?? null, overwrite: given.overwrite ?? false }));
+    const { path, overwrite, ttl_seconds } = given;
+    return pending(
+      c,
+      service.save({ ...numbered(given), name: path ?? null, lifetime: ttl_seconds ?? null, overwrite: overwrite ?? false }),
+    );
   });
   app.post("/api/v1/load_weights", async (c) => {
     const sent = await json(c);
@@ -217,8 +230,9 @@ export function application({ service, folder, key, maxBytes, waitMs, onEvent }:
   });
   app.post("/api/v1/save_weights_for_sampler", async (c) => {
     const given = await body(c, bodies.save_weights_for_sampler);
-    const { path, sampling_session_seq_id } = given;
-    return pending(c, service.saveForSampler({ ...numbered(given), name: path ?? null, sampler: sampling_session_seq_id ?? null }));
+    const { path, sampling_session_seq_id, ttl_seconds } = given;
+    const kept = { name: path ?? null, lifetime: ttl_seconds ?? null, sampler: sampling_session_seq_id ?? null };
+    return pending(c, service.saveForSampler({ ...numbered(given), ...kept }));
   });
   app.post("/api/v1/unload_model", async (c) => pending(c, service.unload((await body(c, bodies.unload_model)).model_id)));
 
@@ -286,6 +300,9 @@ async function json(c: Context): Promise<unknown> {
   }
 }
 
+const checkpointRoute = "/api/v1/training_runs/:id/checkpoints/:kind/:name";
+const checkpointOf = (c: Context): Address => addressFrom(`tinker://${c.req.param("id")}/${c.req.param("kind")}/${c.req.param("name")}`);
+
 const numbered = (given: { readonly model_id: string; readonly seq_id?: number | null | undefined }) => ({
   model: given.model_id,
   seq: given.seq_id ?? null,
@@ -294,11 +311,12 @@ const numbered = (given: { readonly model_id: string; readonly seq_id?: number |
 
 const parts = (targets: readonly string[]) => ({ train_attn: targets.includes("q_proj"), train_mlp: targets.includes("up_proj") });
 
-const listed = ({ address, time }: Awaited<ReturnType<Service["store"]["list"]>>[number]) => ({
+const listed = ({ address, time, expires }: Awaited<ReturnType<Service["store"]["list"]>>[number]) => ({
   checkpoint_id: `${address.kind}/${address.name}`,
   checkpoint_type: address.kind === "weights" ? "training" : "sampler",
   time: time.toISOString(),
   tinker_path: addressText(address),
+  expires_at: expires?.toISOString() ?? null,
 });
 
 const whole = (text: string | undefined, usual: number): number => (text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : usual);

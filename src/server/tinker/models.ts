@@ -72,6 +72,8 @@ export interface Models {
   keep(model: Model): Promise<void>;
   /** Takes it out of memory for good. */
   end(model: Model, why: string): void;
+  /** Its last saved state is to be deleted. */
+  unsave(model: Model): Promise<void>;
   /** After the loss of the computing thread: the model is as it was last saved, or began, and what waits is told so. */
   fallBack(model: Model, why: string): void;
 }
@@ -163,6 +165,12 @@ export function models({ store, compute, futures, limits, touch, wake, onEvent }
     model.isAwake = false;
   }
 
+  /** What waits was meant for a model that is no more. */
+  function anew(model: Model, why: string): void {
+    for (const future of model.queue.clear()) futures.settle(future, gone(model, why));
+    model.queue = newQueue(model.saved?.next ?? 1);
+  }
+
   const there = (model: Model): Model => {
     if (model.ended !== null) throw new Refused(404, `The model is not in memory: ${model.ended}. ${recourse(model)}`);
     return model;
@@ -224,9 +232,14 @@ export function models({ store, compute, futures, limits, touch, wake, onEvent }
     },
     keep,
     end,
+    async unsave(model) {
+      model.saved = null;
+      // What is not in memory begins again as it began.
+      if (!model.isAwake) anew(model, "The state that the model was to go on from was deleted.");
+      await keep(model);
+    },
     fallBack(model, why) {
-      for (const future of model.queue.clear()) futures.settle(future, gone(model, why));
-      model.queue = newQueue(model.saved?.next ?? 1);
+      anew(model, why);
       model.isAwake = false;
       model.restored = "The computing thread";
     },

@@ -16,6 +16,8 @@ import type { BaseModel } from "./wire.ts";
 const highestRank = 1024;
 const highestTop = 64;
 const seqId = z.int().min(1).nullish();
+/** Of a checkpoint, in seconds: an hour to ten years. */
+const lifetime = z.int().min(3600).max(315_360_000).nullish();
 
 /** What is asked for and not offered here must not be left out in silence. */
 const unasked = (what: string) =>
@@ -43,14 +45,15 @@ export const bodies = {
   forward: requests.forward.extend({ seq_id: seqId }),
   forward_backward: requests.forward_backward.extend({ seq_id: seqId }),
   optim_step: requests.optim_step.extend({ seq_id: seqId }),
-  save_weights: requests.save_weights.extend({ seq_id: seqId, ttl_seconds: unasked("ttl_seconds") }),
+  save_weights: requests.save_weights.extend({ seq_id: seqId, ttl_seconds: lifetime }),
   save_weights_for_sampler: requests.save_weights_for_sampler.extend({
     seq_id: seqId,
-    ttl_seconds: unasked("ttl_seconds"),
+    ttl_seconds: lifetime,
     sampling_session_seq_id: z.int().min(0).max(999_999_999).nullish(),
     kind: z.literal("snapshot", "must be snapshot: weights that change under a sampling session are not offered by this server").nullish(),
   }),
   load_weights: requests.load_weights.extend({ seq_id: seqId }),
+  ttl: z.object({ ttl_seconds: lifetime }),
   /** Creates the model as well: how the Python SDK goes on from a checkpoint. */
   create_and_load: z.object({
     session_id: z.string().min(1),

@@ -78,8 +78,14 @@ export interface Service {
   models(): readonly string[];
   pass(request: PassRequest): string;
   update(request: Request & { readonly options: UpdateOptions }): string;
-  save(request: Request & { readonly name: string | null; readonly overwrite: boolean }): string;
-  saveForSampler(request: Request & { readonly name: string | null; readonly sampler: number | null }): string;
+  /** `lifetime` in seconds; null: until it is deleted. */
+  save(request: Request & { readonly name: string | null; readonly lifetime: number | null; readonly overwrite: boolean }): string;
+  saveForSampler(
+    request: Request & { readonly name: string | null; readonly lifetime: number | null; readonly sampler: number | null },
+  ): string;
+  deleteCheckpoint(address: Address): Promise<void>;
+  /** In so many seconds from now; null: not by itself. */
+  expireCheckpoint(address: Address, lifetime: number | null): Promise<void>;
   load(request: Request & { readonly path: string; readonly optimizer: boolean }): Promise<string>;
   unload(model: string): string;
   createSampler(session: string, number: number, from: { readonly base: string } | { readonly path: string }): Promise<string>;
@@ -184,13 +190,33 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
     return { model: model.id, future };
   }
 
-  /** The folder of a checkpoint that is there. */
+  async function checkThere(address: Address): Promise<void> {
+    if (!(await store.has(address))) throw new Refused(404, `There is no checkpoint ${addressText(address)}.`);
+  }
+
+  /** The address of a checkpoint that is there. */
   async function checkpoint(path: string, kinds: readonly Kind[]): Promise<Address> {
     const address = addressFrom(path);
     if (!kinds.includes(address.kind))
       throw new Refused(400, `${path} does not hold what is asked for: give one of ${kinds.join(" or ")}.`);
-    if (!(await store.has(address))) throw new Refused(404, `There is no checkpoint ${path}.`);
+    await checkThere(address);
     return address;
+  }
+
+  /** Deletes a checkpoint. The model that it is of begins again as it began where it has to go on from there. */
+  async function deleteCheckpoint(address: Address): Promise<void> {
+    await checkThere(address);
+    const model = known.find(address.model);
+    if (model && address.kind === "weights" && model.saved?.name === address.name) await known.unsave(model);
+    await store.remove(address);
+  }
+
+  const keepFor = (address: Address, lifetime: number | null): Promise<void> =>
+    store.expire(address, lifetime === null ? null : new Date(Date.now() + 1000 * lifetime));
+
+  async function deleteExpired(): Promise<void> {
+    for (const address of store.expired())
+      await deleteCheckpoint(address).catch((cause: unknown) => onEvent(`${addressText(address)} could not be deleted: ${String(cause)}`));
   }
 
   function checkBase(given: string): void {
@@ -233,6 +259,7 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
 
   const sweeper = setInterval(
     () => {
+      void deleteExpired();
       const busy = new Set(known.busy().map((model) => model.session));
       for (const id of all.sweep(limits.staleMs, (session) => busy.has(session)))
         endModels(id, `its session gave no sign of life for ${Math.round(limits.staleMs / 1000)} s`);
@@ -240,6 +267,7 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
     Math.min(10_000, limits.staleMs / 4),
   );
   sweeper.unref();
+  await deleteExpired();
 
   return {
     base,
@@ -295,7 +323,7 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
       });
     },
 
-    save({ model: id, name: given, overwrite, ...request }) {
+    save({ model: id, name: given, lifetime, overwrite, ...request }) {
       const model = known.open(id);
       const checkpointName = given ?? `state-${request.seq ?? `${Date.now()}`}`;
       const address: Address = { model: id, kind: "weights", name: checkpointName };
@@ -314,11 +342,12 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
         const isPlaced = request.seq !== null && model.queue.isNumbered && !hasGradient;
         model.saved = { name: checkpointName, next: isPlaced ? request.seq! + 1 : null };
         await known.keep(model);
+        await keepFor(address, lifetime);
         return done;
       });
     },
 
-    saveForSampler({ model: id, name: given, sampler, ...request }) {
+    saveForSampler({ model: id, name: given, lifetime, sampler, ...request }) {
       const model = known.open(id);
       return take(model, request, async () => {
         if (given === null && sampler !== null) {
@@ -332,10 +361,18 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
         const path = addressText(address);
         if (await store.has(address)) throw new Refused(400, `There is a checkpoint ${path} already: choose another name.`);
         await compute.run("save", { model: id, folder: store.folder(address), state: false, base: folder });
+        await keepFor(address, lifetime);
         const from: Sampler = { folder: store.folder(address) };
         const samplerId = sampler === null ? null : await all.sampler(model.session, sampler, request.digest, () => ({ from, path }));
         return answer({ type: "save_weights_for_sampler", path, ...(samplerId !== null && { sampling_session_id: samplerId }) });
       });
+    },
+
+    deleteCheckpoint,
+
+    async expireCheckpoint(address, lifetime) {
+      await checkThere(address);
+      await keepFor(address, lifetime);
     },
 
     async load({ model: id, path, optimizer, ...request }) {

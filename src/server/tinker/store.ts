@@ -16,6 +16,7 @@ import { Refused } from "./refused.ts";
  *   models/<model>/model.json                         what a model is, and the last state that was saved of it
  *   models/<model>/weights/<name>/                    adapter (peft), optimizer
  *   models/<model>/sampler_weights/<name>/            adapter (peft)
+ *   models/<model>/<kind>/<name>/expires.json         when the checkpoint is deleted, if ever
  * Names come from whoever sends requests: no path is made of one that has not been matched against these patterns.
  */
 
@@ -82,9 +83,17 @@ const modelRecord = z.object({
 });
 export type ModelRecord = z.output<typeof modelRecord>;
 
+const expiryRecord = z.object({
+  format: z.literal("guerdon expiry"),
+  version: z.literal(version),
+  expires: z.iso.datetime(),
+});
+
 export interface Checkpoint {
   readonly address: Address;
   readonly time: Date;
+  /** When it is deleted; null: when somebody asks for it. */
+  readonly expires: Date | null;
 }
 
 export interface Store {
@@ -99,6 +108,11 @@ export interface Store {
   folder(address: Address): string;
   has(address: Address): Promise<boolean>;
   list(model: string): Promise<readonly Checkpoint[]>;
+  remove(address: Address): Promise<void>;
+  /** Says when a checkpoint is to be deleted; null: not by itself. */
+  expire(address: Address, at: Date | null): Promise<void>;
+  /** Checkpoints whose time is over. */
+  expired(): readonly Address[];
   /** Gives the folder to whichever server comes next. */
   close(): void;
 }
@@ -127,6 +141,20 @@ async function opened(root: string, unlock: () => void): Promise<Store> {
   diskFiles.makeFolder(sessions);
   diskFiles.makeFolder(models);
 
+  /** By the checkpoint's address as text. */
+  const expiries = new Map<string, Date>();
+  const expiryFile = (address: Address): string => join(folder(address), "expires.json");
+
+  const checkpoints = async (model: string): Promise<Omit<Checkpoint, "time">[]> => {
+    const all: Omit<Checkpoint, "time">[] = [];
+    for (const kind of ["weights", "sampler_weights"] as const)
+      for (const name of await readdir(join(folderOf(model), kind)).catch(() => [])) {
+        const address = { model, kind, name };
+        if (namePattern.test(name)) all.push({ address, expires: expiries.get(addressText(address)) ?? null });
+      }
+    return all;
+  };
+
   const found = async <T>(files: readonly string[], schema: z.ZodType<T>): Promise<T[]> => {
     const records: T[] = [];
     for (const file of files) {
@@ -150,6 +178,20 @@ async function opened(root: string, unlock: () => void): Promise<Store> {
     }
   };
 
+  const sessionRecords = await found(
+    (await readdir(sessions)).filter((name) => name.endsWith(".json")).map((name) => join(sessions, name)),
+    sessionRecord,
+  );
+  const modelRecords = await found(
+    (await readdir(models)).map((name) => join(models, name, "model.json")),
+    modelRecord,
+  );
+  for (const { id } of modelRecords)
+    for (const { address } of await checkpoints(id)) {
+      const [expiry] = await found([expiryFile(address)], expiryRecord);
+      if (expiry) expiries.set(addressText(address), new Date(expiry.expires));
+    }
+
   return {
     async claim(fingerprint, name) {
       const [before] = await found([join(root, "base.json")], baseRecord);
@@ -160,14 +202,8 @@ async function opened(root: string, unlock: () => void): Promise<Store> {
         );
       if (!before) await put(join(root, "base.json"), { format: "guerdon engine data", version, fingerprint, name });
     },
-    sessions: await found(
-      (await readdir(sessions)).filter((name) => name.endsWith(".json")).map((name) => join(sessions, name)),
-      sessionRecord,
-    ),
-    models: await found(
-      (await readdir(models)).map((name) => join(models, name, "model.json")),
-      modelRecord,
-    ),
+    sessions: sessionRecords,
+    models: modelRecords,
     putSession: (record) => put(join(sessions, `${record.id}.json`), { format: "guerdon session", version, ...record }),
     removeSession: (id) => rm(join(sessions, `${id}.json`), { force: true }),
     async putModel(record) {
@@ -181,15 +217,27 @@ async function opened(root: string, unlock: () => void): Promise<Store> {
         () => false,
       ),
     async list(model) {
-      const checkpoints: Checkpoint[] = [];
-      for (const kind of ["weights", "sampler_weights"] as const)
-        for (const name of await readdir(join(folderOf(model), kind)).catch(() => [])) {
-          if (!namePattern.test(name)) continue;
-          const address = { model, kind, name };
-          checkpoints.push({ address, time: (await stat(folder(address))).mtime });
-        }
-      return checkpoints.sort((a, b) => a.time.getTime() - b.time.getTime());
+      const all: Checkpoint[] = [];
+      for (const one of await checkpoints(model)) all.push({ ...one, time: (await stat(folder(one.address))).mtime });
+      return all.sort((a, b) => a.time.getTime() - b.time.getTime());
     },
+    async remove(address) {
+      // In one step, so that no half of it is taken for a checkpoint.
+      const gone = `${folder(address)}.${randomUUID()}.partial`;
+      await rename(folder(address), gone);
+      expiries.delete(addressText(address));
+      await rm(gone, { recursive: true, force: true });
+    },
+    async expire(address, at) {
+      const key = addressText(address);
+      if (at === null) {
+        if (expiries.delete(key)) await rm(expiryFile(address), { force: true });
+        return;
+      }
+      await put(expiryFile(address), { format: "guerdon expiry", version, expires: at.toISOString() });
+      expiries.set(key, at);
+    },
+    expired: () => [...expiries].filter(([, at]) => at.getTime() <= Date.now()).map(([path]) => addressFrom(path)),
     close: unlock,
   };
 }

@@ -1,0 +1,142 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, test } from "vitest";
+import { backward, datum, folder, forward, open, step, type Client } from "./client.ts";
+import { tinyModel } from "./model.ts";
+
+let tiny: Awaited<ReturnType<typeof tinyModel>>;
+beforeAll(async () => {
+  tiny = await tinyModel();
+});
+afterAll(() => tiny.remove());
+
+let data: ReturnType<typeof folder>;
+let server: Client;
+beforeEach(async () => {
+  data = folder();
+  server = await open(tiny.folder, data.path);
+});
+afterEach(async () => {
+  await server.close();
+  data.remove();
+});
+
+const restart = async (): Promise<void> => {
+  await server.close();
+  server = await open(tiny.folder, data.path);
+};
+const rows = [datum([5, 6, 7, 8])];
+const folderOf = (path: string): string => join(data.path, "models", path.slice("tinker://".length).replaceAll(":", "."));
+const save = async (call: "save_weights" | "save_weights_for_sampler", model: string, seq: number, more: object) =>
+  (await server.run(call, { model_id: model, seq_id: seq, ...more })).body.path!;
+const listed = async (model: string) =>
+  (await server.get(`training_runs/${model}/checkpoints`)).body as unknown as {
+    readonly checkpoints: readonly { readonly checkpoint_id: string; readonly expires_at: string | null }[];
+  };
+/** As the Python SDK asks: by the training run and the rest of the address. */
+const ask = async (method: "DELETE" | "PUT", path: string, body?: object) => {
+  const [model, ...rest] = path.slice("tinker://".length).split("/");
+  const response = await fetch(`${server.url}/api/v1/training_runs/${model}/checkpoints/${rest.join("/")}${body ? "/ttl" : ""}`, {
+    method,
+    ...(body && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  return { status: response.status, detail: text === "" ? null : (JSON.parse(text) as { readonly detail: string }).detail };
+};
+
+test("a checkpoint that is deleted is gone, and only that one", async () => {
+  const model = await server.adapter();
+  const [a, b] = [await save("save_weights", model, 1, { path: "a" }), await save("save_weights", model, 2, { path: "b" })];
+  const sampler = await save("save_weights_for_sampler", model, 3, { path: "a" });
+  expect(await ask("DELETE", a)).toEqual({ status: 204, detail: null });
+  expect(await ask("DELETE", a)).toEqual({ status: 404, detail: `There is no checkpoint ${a}.` });
+  expect((await listed(model)).checkpoints.map((one) => one.checkpoint_id).sort()).toEqual(["sampler_weights/a", "weights/b"]);
+  expect(readdirSync(join(folderOf(a), ".."))).toEqual(["b"]);
+  const other = await server.adapter();
+  expect((await server.post("load_weights", { model_id: other, seq_id: 1, path: a })).status).toBe(404);
+  await server.run("load_weights", { model_id: other, seq_id: 1, path: b });
+  expect((await ask("DELETE", sampler)).status).toBe(204);
+  expect((await ask("DELETE", "tinker://..%2f..%2fx/weights/a")).status).toBe(400);
+});
+
+test("the model goes on; after a restart it begins again as it began, since its last state is gone", async () => {
+  const model = await server.adapter();
+  await server.run("forward_backward", backward(model, 1, rows));
+  await server.run("optim_step", step(model, 2));
+  const path = await save("save_weights", model, 3, { path: "x" });
+  expect((await ask("DELETE", path)).status).toBe(204);
+  expect((await server.run("forward", forward(model, 4, rows))).status).toBe(200);
+  await restart();
+  const refused = await server.post("forward", forward(model, 5, rows));
+  expect([refused.status, refused.body.detail]).toEqual([409, expect.stringMatching(/before request 1.*No state of it was saved/)]);
+  expect((await server.run("forward", forward(model, 1, rows))).status).toBe(200);
+});
+
+test("the state that a model would go on from can be deleted before it does", async () => {
+  const model = await server.adapter();
+  await server.run("forward_backward", backward(model, 1, rows));
+  await server.run("optim_step", step(model, 2));
+  const path = await save("save_weights", model, 3, { path: "x" });
+  await restart();
+  expect((await ask("DELETE", path)).status).toBe(204);
+  expect((await server.post("forward", forward(model, 4, rows))).body.detail).toMatch(/before request 1/);
+});
+
+describe("a lifetime", () => {
+  test("is told, changed, taken away, and kept over a restart", async () => {
+    const model = await server.adapter();
+    const before = Date.now();
+    const hour = await save("save_weights", model, 1, { path: "hour", ttl_seconds: 3600 });
+    await save("save_weights_for_sampler", model, 2, { path: "day", ttl_seconds: 86_400 });
+    const after = Date.now();
+    const seconds = async () =>
+      Object.fromEntries(
+        (await listed(model)).checkpoints.map(({ checkpoint_id, expires_at }) => [checkpoint_id, expires_at && Date.parse(expires_at)]),
+      ) as Record<string, number | null>;
+    for (const [id, lifetime] of [
+      ["weights/hour", 3.6e6],
+      ["sampler_weights/day", 8.64e7],
+    ] as const) {
+      const at = (await seconds())[id]!;
+      expect(at).toBeGreaterThanOrEqual(before + lifetime);
+      expect(at).toBeLessThanOrEqual(after + lifetime);
+    }
+    const told = await seconds();
+    await restart();
+    expect(await seconds()).toEqual(told);
+    expect((await ask("PUT", hour, { ttl_seconds: 7200 })).status).toBe(204);
+    expect((await seconds())["weights/hour"]).toBeGreaterThan(told["weights/hour"]!);
+    expect((await ask("PUT", hour, { ttl_seconds: null })).status).toBe(204);
+    expect((await seconds())["weights/hour"]).toBeNull();
+    await restart();
+    expect((await seconds())["weights/hour"]).toBeNull();
+  });
+
+  test("that is over takes the checkpoint along, and no other", async () => {
+    const model = await server.adapter();
+    const over = await save("save_weights", model, 1, { path: "over", ttl_seconds: 3600 });
+    const long = await save("save_weights", model, 2, { path: "long", ttl_seconds: 86_400 });
+    await server.close();
+    // Two hours pass.
+    for (const path of [over, long]) {
+      const file = join(folderOf(path), "expires.json");
+      const record = JSON.parse(readFileSync(file, "utf8")) as { readonly expires: string };
+      writeFileSync(file, JSON.stringify({ ...record, expires: new Date(Date.parse(record.expires) - 7.2e6).toISOString() }));
+    }
+    server = await open(tiny.folder, data.path);
+    expect([over, long].map((path) => existsSync(folderOf(path)))).toEqual([false, true]);
+  });
+
+  test("shorter than an hour, or of a checkpoint that is not there, is refused", async () => {
+    const model = await server.adapter();
+    const path = await save("save_weights", model, 1, { path: "x" });
+    for (const ttl_seconds of [3599, 315_360_001, 4000.5]) {
+      expect(await ask("PUT", path, { ttl_seconds })).toMatchObject({
+        status: 400,
+        detail: expect.stringMatching(/^ttl_seconds/) as string,
+      });
+      expect((await server.post("save_weights", { model_id: model, seq_id: 2, path: "y", ttl_seconds })).status).toBe(422);
+    }
+    expect((await ask("PUT", `${path}-not`, { ttl_seconds: 3600 })).status).toBe(404);
+  });
+});
