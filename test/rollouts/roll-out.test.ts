@@ -200,7 +200,7 @@ test("tokens in, tokens out: what the policy drew is never encoded again", async
         );
       }
     }),
-    { numRuns: 50 },
+    { numRuns: 50, seed: 1 },
   );
 });
 
