@@ -17,7 +17,8 @@ const exits: Readonly<Record<ErrorCode, number>> = {
 /** A failure as the command line shows it: one sentence where we know what happened, the whole stack where we do not. */
 export function explain(cause: unknown): { readonly exit: number; readonly code: string; readonly text: string } {
   if (cause instanceof GuerdonError && cause.code !== "internal")
-    return { exit: exits[cause.code], code: cause.code, text: `guerdon: ${withCommand(cause.message)}` };
+    // What is quoted, say by a parser, may hold line breaks.
+    return { exit: exits[cause.code], code: cause.code, text: `guerdon: ${withCommand(cause.message).replace(/\s*\n\s*/g, " ")}` };
   const stack = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
   return {
     exit: 1,

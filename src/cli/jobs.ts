@@ -59,7 +59,7 @@ async function ownJob(name: string, options: JobOptions): Promise<Job> {
   if (typeof exported !== "function")
     throw new GuerdonError(
       "input",
-      `${name}: the default export must be what defineJob returns; it is ${typeof exported === "object" ? "an object" : typeof exported}`,
+      `${name}: the default export must be what defineJob returns; it is ${typeof exported === "object" ? "an object" : `a ${typeof exported}`}`,
     );
   const job = (exported as MakeJob)(options);
   // The file may be JavaScript, or was never type-checked.

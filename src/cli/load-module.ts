@@ -1,11 +1,18 @@
 import { registerHooks } from "node:module";
-import { resolve } from "node:path";
+import { statSync } from "node:fs";
+import { relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { GuerdonError } from "../error.ts";
 import { mustExist } from "./folders.ts";
 
 /** "file:line" of a module that does not compile: Node puts it first on the stack. */
 const placeOf = (cause: Error, path: string): string => cause.stack?.split("\n")[0]?.match(/^(?:file:\/\/)?(.+:\d+)$/)?.[1] ?? path;
+
+/** " (file:line)" of the first place on the stack that is not Node's own; nothing where there is none. */
+function thrownAt(cause: unknown): string {
+  const place = cause instanceof Error ? /(?:file:\/\/|\()(\/[^\n]*?:\d+):\d+\)?$/m.exec(cause.stack ?? "")?.[1] : undefined;
+  return place === undefined ? "" : ` (${relative("", decodeURI(place))})`;
+}
 
 /** One sentence for a module that cannot be loaded, or null when its own code threw. */
 function sentence(cause: unknown, path: string): string | null {
@@ -17,6 +24,7 @@ function sentence(cause: unknown, path: string): string | null {
   const missing = /^Cannot find package '([^']+)'/.exec(cause.message)?.[1];
   if (code === "ERR_MODULE_NOT_FOUND" && missing !== undefined)
     return `${path} imports ${missing}, which is not installed there: npm install ${missing}`;
+  if (code === "EACCES") return `${path} or a file that it imports may not be read: ${cause.message}`;
   if (code === "ERR_MODULE_NOT_FOUND" || code === "ERR_PACKAGE_PATH_NOT_EXPORTED") return `${path}: ${cause.message}`;
   return null;
 }
@@ -66,17 +74,12 @@ export async function loadExport(path: string, name = "default"): Promise<unknow
  */
 export async function loadModule(path: string): Promise<Readonly<Record<string, unknown>>> {
   mustExist(path);
+  if (statSync(path).isDirectory()) throw new GuerdonError("input", `${path} is a folder, and a file is needed`);
   try {
     return (await importWatched(path)) as Readonly<Record<string, unknown>>;
   } catch (cause) {
     if (cause instanceof GuerdonError) throw cause;
     const text = sentence(cause, path);
-    if (text === null)
-      throw new GuerdonError(
-        "input",
-        `${path} threw while it was loaded: ${cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)}`,
-        { cause },
-      );
-    throw new GuerdonError("input", text, { cause });
+    throw new GuerdonError("input", text ?? `${path} threw while it was loaded: ${String(cause)}${thrownAt(cause)}`, { cause });
   }
 }

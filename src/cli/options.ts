@@ -4,13 +4,18 @@ import type { CheckpointChoice, ColumnNames } from "./policies.ts";
 
 // What the values of options may be, and options that several commands have.
 
-/** A whole number from `least` on. */
-export const whole = (least: number) => (text: string) => {
-  const value = Number(text);
-  if (text.trim() === "" || !Number.isInteger(value) || value < least)
-    throw new InvalidArgumentError(`It must be a whole number, ${least} or more.`);
-  return value;
-};
+/** A whole number from `least` on, up to `most`. */
+export const whole =
+  (least: number, most = Infinity) =>
+  (text: string) => {
+    const value = Number(text);
+    if (text.trim() === "" || !Number.isInteger(value) || value < least || value > most)
+      throw new InvalidArgumentError(`It must be a whole number, ${most === Infinity ? `${least} or more` : `${least} to ${most}`}.`);
+    return value;
+  };
+
+/** Of threads and of processes: each takes memory, and thousands of them more than there is. */
+export const workers = whole(1, 256);
 
 /** A number from `low` to `high`. */
 export const number = (low: number, high: number) => (text: string) => {

@@ -1,5 +1,5 @@
 import { existsSync, statSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, extname, join } from "node:path";
 import { localEngine, type LocalEngine, type TinkerEngine } from "../engines/index.ts";
 import type { PromptsOptions, TextEnvironment } from "../environments/index.ts";
 import { GuerdonError } from "../error.ts";
@@ -7,7 +7,7 @@ import { readModel, type TextSequence, type Tokenizer, type TransformerPolicy } 
 import { jobEngine } from "../training/job.ts";
 import type { Job } from "../training/index.ts";
 import { checkpointOf } from "../training/runs/read.ts";
-import { runFolder } from "./folders.ts";
+import { mustExist, runFolder } from "./folders.ts";
 import { defaultThreads, findJob } from "./jobs.ts";
 import { openService, refuseReach, serviceOf, type ServiceReach } from "./service.ts";
 
@@ -40,6 +40,8 @@ export async function loadPolicy(given: string, { checkpoint, threads, ...reach 
   const path = runFolder(given);
   if (existsSync(join(path, "config.json")) && !existsSync(join(path, "run.json"))) {
     refuseReach(path, reach);
+    if (checkpoint !== "latest")
+      throw new GuerdonError("usage", `--checkpoint ${checkpoint}: ${path} is a model, and runs have checkpoints`);
     const { policy, parameters } = await readModel(path);
     const engine = await localEngine({ policy, parameters, seed: 0, ...(threads === undefined ? {} : { threads }) });
     return { name: path, engine: engine as ModelEngine, tokenizer: policy.tokenizer, job: null };
@@ -88,11 +90,14 @@ export async function environmentBy(name: string, columns: ColumnNames = {}): Pr
   const built: Readonly<Record<string, () => TextEnvironment>> = { countdown, sorting };
   if (Object.hasOwn(built, name)) return { environment: built[name]!(), tasks: "held-out tasks" };
   if (existsSync(name) && statSync(name).isFile()) {
+    if (columns.split === undefined) {
+      const file = await prompts(name, { columns, testShare: 1 });
+      return { environment: file, tasks: "tasks", recognised: file.recognised.replace(/; \d+ training and \d+ test tasks$/, "") };
+    }
     const file = await prompts(name, { columns });
-    if (columns.split !== undefined) return { environment: file, tasks: "held-out tasks", recognised: file.recognised };
-    const all = [...file.tasks("train"), ...file.tasks("test")];
-    return { environment: { ...file, tasks: () => all }, tasks: "tasks", recognised: file.recognised.split(";")[0]! };
+    return { environment: file, tasks: "held-out tasks", recognised: file.recognised };
   }
+  if (extname(name) !== "") mustExist(name);
   const { didYouMean } = await import("./suggest.ts");
   throw new GuerdonError(
     "usage",

@@ -24,6 +24,7 @@ import {
   serviceAddress,
   serviceKey,
   whole,
+  workers,
 } from "./options.ts";
 import { screen, type Screen } from "./screen.ts";
 
@@ -78,7 +79,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
       listed,
     )
     .option("--directory <folder>", "folder of the run (default: runs/<job>-<seed>)")
-    .option("--threads <n>", "processor threads; they change the speed and nothing else", whole(1))
+    .option("--threads <n>", "processor threads; they change the speed and nothing else", workers)
     .option("--compare", "train other methods from the same warm-up under equal time, and print the table")
     .option("--engine <where>", "local, or tinker: an adapter on a training service that speaks the Tinker protocol (default: local)")
     .option("--base-url <address>", "with --engine tinker: the service, for instance http://localhost:8500")
@@ -112,7 +113,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .option("--compare", "also train the other methods (said by itself once one of them has begun)")
     .option(...serviceAddress)
     .option(...serviceKey)
-    .option("--threads <n>", "processor threads", whole(1))
+    .option("--threads <n>", "processor threads", workers)
     .option(...json)
     .addHelpText("after", examples("resume runs/countdown-0"))
     .action(action(async (s, run: string, options: ResumeCommand) => (await import("./commands/train.ts")).resume(s, run, options)));
@@ -122,7 +123,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .description("measure a run's policy on held-out tasks")
     .argument("<run>", "folder of a run, or of a model (then say the environment)")
     .argument("[environment]", "countdown, sorting, or a file (JSONL, CSV, Parquet) with prompt and reference (default: the run's own)")
-    .option("--tasks <n>", "number of tasks", whole(1))
+    .option("--tasks <n>", "number of tasks, two or more", whole(2))
     .option("--samples <n>", "answers a task at temperature 1", whole(1))
     .option("--seed <n>", "seed of the draw", whole(0))
     .option(...checkpoint)
@@ -130,7 +131,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .option("--fail-under <share>", "exit with 1 when pass@1 is below this", number(0, 1))
     .option(...serviceAddress)
     .option(...serviceKey)
-    .option("--threads <n>", "processor threads", whole(1))
+    .option("--threads <n>", "processor threads", workers)
     .option(...json)
     .addHelpText(
       "after",
@@ -161,7 +162,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .option(...checkpoint)
     .option(...serviceAddress)
     .option(...serviceKey)
-    .option("--threads <n>", "processor threads", whole(1))
+    .option("--threads <n>", "processor threads", workers)
     .option(...json)
     .addHelpText(
       "after",
@@ -224,7 +225,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .option("--engine <folder>", "instead of a reward: serve the Tinker training protocol for the model in this folder")
     .option("--data <folder>", "with --engine: where checkpoints are kept, found again after a restart (default: guerdon-engine)")
     .option("--name <model>", "with --engine: what requests call the model (default: the folder's name)")
-    .option("--threads <n>", "with --engine: threads that compute (default: 1)", whole(1))
+    .option("--threads <n>", "with --engine: threads that compute (default: 1)", workers)
     .option("--max-models <n>", "with --engine: adapters in memory at a time (default: 16)", whole(1))
     .option("--port <n>", "port; 0 takes one that is free (default: 8400, with --engine 8500)", whole(0))
     .option("--host <address>", "address to listen at (default: 127.0.0.1); others need a token")
@@ -233,7 +234,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .option("--unscorable <what>", "answers without a score, for /get_reward and /classify: fail or 0 (default: fail)", failOrZero)
     .option("--watch", "load the file anew whenever it changes")
     .option("--timeout <seconds>", "deadline of a request (default: 30)", number(0.001, 86_400))
-    .option("--processes <n>", "processes that score (default: cores - 1, from 2 to 8)", whole(1))
+    .option("--processes <n>", "processes that score (default: cores - 1, from 2 to 8)", workers)
     .option("--concurrency <n>", "calls of the reward at the same time in each (default: 32)", whole(1))
     .option("--memory <MiB>", "end a process that grows beyond this", whole(32))
     .option("--max-rows <n>", "rows that may wait; more are refused with 429 (default: 20000)", whole(1))
@@ -282,7 +283,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .option("--quick", "a first look with 4 seeds for developing; does not count, writes nothing")
     .option("--force", "also what has not changed since its last run")
     .option("--out <folder>", "where results are recorded (default: results)")
-    .option("--processes <n>", "trials at a time (default: one a core)", whole(1))
+    .option("--processes <n>", "trials at a time (default: one a core)", workers)
     .option(...json)
     .addHelpText(
       "after",
@@ -379,7 +380,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .option("--seeds <n>", "number of seeds (main-job)", whole(1))
     .option("--first <n>", "first seed (main-job; default 100)", whole(0))
     .option("--compare", "also train other methods under equal time, for the first seed (main-job)")
-    .option("--threads <n>", "processor threads", whole(1))
+    .option("--threads <n>", "processor threads", workers)
     .option(...json)
     .addHelpText("after", examples("bench", "bench main-job --seeds 3"))
     .action(

@@ -125,9 +125,9 @@ async function asInput<T>(path: string, work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (cause) {
     if (cause instanceof GuerdonError) throw cause;
-    throw new GuerdonError("input", `${path} cannot be read as Parquet: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-    });
+    // The lines after the first quote a statement that the user never wrote.
+    const [why] = (cause instanceof Error ? cause.message : String(cause)).split("\n");
+    throw new GuerdonError("input", `${path} cannot be read as Parquet: ${why}`, { cause });
   }
 }
 

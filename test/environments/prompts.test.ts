@@ -112,7 +112,9 @@ test("what is missing or contradictory is named with file and line", async () =>
   await expect(prompts(file("bad.jsonl", [{ prompt: 3 }]))).rejects.toThrow(/row 1: "prompt" must be text or a list/);
   expect(() => prompts([])).toThrow("there are no rows");
   expect(() => prompts([{ prompt: "only" }])).toThrow(/cannot be split/);
-  expect(() => prompts(rows, { testShare: 1 })).toThrow(/between 0 and 1/);
+  expect(() => prompts(rows, { testShare: 1.5 })).toThrow(/above 0 and at most 1/);
+  const only = prompts([{ prompt: "only" }, { prompt: "only" }], { testShare: 1 });
+  expect([only.tasks("train").length, only.tasks("test").length]).toEqual([0, 2]);
   const unclear = await prompts(
     file("two.jsonl", [
       { prompt: "a", answer: "1", solution: "2" },

@@ -24,6 +24,11 @@ export interface BenchOptions {
 export async function bench(screen: Screen, what: string | undefined, options: BenchOptions): Promise<number> {
   if (what !== undefined && what !== "main-job")
     throw new GuerdonError("usage", `bench knows main-job, not ${what}.${didYouMean(what, ["main-job"])}`);
+  const alien = (what === "main-job" ? (["tiny"] as const) : (["seeds", "first", "compare", "threads"] as const)).find(
+    (option) => options[option] !== undefined,
+  );
+  if (alien !== undefined)
+    throw new GuerdonError("usage", `--${alien} ${what === "main-job" ? "does not go with main-job" : "goes with bench main-job"}`);
   if (what === "main-job") return (await import("./bench-main-job.ts")).benchMainJob(screen, options);
   const benchmark = (await importFromClone("bench/run.ts", "the benchmark")) as Bench;
   const report = await benchmark.bench({ tiny: options.tiny === true, tell: (line) => screen.say(line) });

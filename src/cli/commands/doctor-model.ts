@@ -15,6 +15,8 @@ export interface DoctorModel {
 
 /** `guerdon doctor --model URL`: what a server can do; exit status 1 when it answers no question. */
 export async function doctorModel(screen: Screen, { model: address, name, keyEnv }: DoctorModel): Promise<number> {
+  if (!URL.canParse(address))
+    throw new GuerdonError("usage", `--model ${address} is not an address. Give one such as http://localhost:8000/v1`);
   const client = (model: string) =>
     openAi({ baseUrl: address, model, tries: 2, timeoutMs: 30_000, ...(keyEnv === undefined ? {} : { apiKey: { env: keyEnv } }) });
   screen.status(`Asking ${client("any").address} ...`);

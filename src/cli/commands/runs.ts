@@ -4,7 +4,7 @@ import type { Json } from "../../statistics/snapshot.ts";
 import type { Measured } from "../../training/job.ts";
 import type { MetricsRow } from "../../training/run-folder.ts";
 import { curve, readMetrics, readRollouts, readRun, runFolders, type RunSummary } from "../../training/runs/read.ts";
-import { runFolder } from "../folders.ts";
+import { mustExist, runFolder } from "../folders.ts";
 import { command } from "../command.ts";
 import { plot } from "../plot.ts";
 import { printable, short, type Screen } from "../screen.ts";
@@ -73,6 +73,8 @@ function listTable(runs: readonly NamedRun[]): string {
 
 /** `guerdon runs list` */
 export async function list(screen: Screen, folder: string): Promise<void> {
+  // Before the first run there is no folder of runs, which is no mistake.
+  if (folder !== "runs") mustExist(folder);
   // One run that cannot be read, say of a later version, must not hide the others.
   const runs = runFolders(folder).flatMap((path) => {
     try {

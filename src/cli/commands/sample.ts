@@ -1,9 +1,10 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { extname } from "node:path";
 import type { TextEnvironment, TextTask } from "../../environments/index.ts";
 import { GuerdonError } from "../../error.ts";
 import { rollOut } from "../../rollouts/index.ts";
 import { evaluationTasks } from "../../training/evaluate.ts";
+import { diskFiles } from "../../training/runs/files.ts";
 import { mustExist } from "../folders.ts";
 import { interruptible } from "../interrupt.ts";
 import { environmentBy, loadPolicy, type ColumnNames, type LoadedPolicy, type LoadOptions } from "../policies.ts";
@@ -35,9 +36,13 @@ async function tasksFor(
   }
   const isPath = /^\.[a-z]+$/.test(extname(prompt)) && !/\s/.test(prompt);
   if (isPath) mustExist(prompt);
-  if (!isPath && !(existsSync(prompt) && statSync(prompt).isFile())) return [{ id: "prompt", prompt }];
-  if (extname(prompt) === ".jsonl") return (await environmentBy(prompt, columns)).environment.tasks!("test");
-  const lines = readFileSync(prompt, "utf8")
+  else if (!existsSync(prompt)) return [{ id: "prompt", prompt }];
+  if (statSync(prompt).isDirectory())
+    throw new GuerdonError("input", `${prompt} is a folder: give a prompt, or a file with a prompt a line`);
+  if (/\.(jsonl|ndjson|csv|tsv|parquet)(\.(gz|zst))?$/.test(prompt))
+    return (await environmentBy(prompt, columns)).environment.tasks!("test");
+  const lines = new TextDecoder()
+    .decode(diskFiles.read(prompt))
     .split(/\r?\n/)
     .filter((line) => line.trim() !== "");
   if (lines.length === 0) throw new GuerdonError("input", `${prompt} has no line with a prompt`);

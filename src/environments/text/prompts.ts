@@ -18,7 +18,7 @@ export interface PromptsOptions {
    * solutions, for demonstrations and hints.
    */
   readonly columns?: { readonly prompt?: string; readonly reference?: string | null; readonly split?: string; readonly solution?: string };
-  /** Without a split column: the share of distinct prompts held out for testing, from 0 to 1 (both excluded), drawn with `seed`. */
+  /** Without a split column: the share of distinct prompts held out for testing, above 0, drawn with `seed`; 1 for data to measure on only. */
   readonly testShare?: number;
   readonly seed?: number;
   /** Compares an answer with the row's reference. Absent: equal text after trimming both, where there is a reference. */
@@ -164,7 +164,9 @@ function referenceOf(row: PlacedRow["row"], column: string, where: string, check
 type Splits = Readonly<Record<Split, readonly TextTask[]>>;
 
 function splitBySeed(tasks: readonly PlacedTask[], source: string, { testShare = 0.1, seed = 0 }: PromptsOptions): Splits {
-  if (!(testShare > 0 && testShare < 1)) throw new GuerdonError("usage", `prompts: testShare must be between 0 and 1, not ${testShare}.`);
+  if (!(testShare > 0 && testShare <= 1))
+    throw new GuerdonError("usage", `prompts: testShare must be above 0 and at most 1, not ${testShare}.`);
+  if (testShare === 1) return { train: [], test: tasks.map(({ task }) => task) };
   const keys = [...new Set(tasks.map(({ key }) => key))];
   if (keys.length < 2)
     throw new GuerdonError(
