@@ -4,11 +4,12 @@ import { localEngine, type LocalEngine, type TinkerEngine } from "../engines/ind
 import type { PromptsOptions, TextEnvironment } from "../environments/index.ts";
 import { GuerdonError } from "../error.ts";
 import { readModel, type TextSequence, type Tokenizer, type TransformerPolicy } from "../policies/index.ts";
+import type { Snapshot } from "../statistics/snapshot.ts";
 import { jobEngine } from "../training/job.ts";
 import type { Job } from "../training/index.ts";
 import { checkpointOf } from "../training/runs/read.ts";
 import { mustExist, runFolder } from "./folders.ts";
-import { defaultThreads, findJob } from "./jobs.ts";
+import { defaultThreads, findJob, type FoundJob } from "./jobs.ts";
 import { openService, refuseReach, serviceOf, type ServiceReach } from "./service.ts";
 
 type ModelEngine = LocalEngine<TextSequence> & { readonly policy: TransformerPolicy };
@@ -21,6 +22,11 @@ export interface LoadedPolicy {
   readonly tokenizer: Tokenizer;
   /** The job that it was trained by; null for a model folder. */
   readonly job: Job | null;
+}
+
+/** A policy whose weights are on this machine. */
+interface LoadedModel extends LoadedPolicy {
+  readonly engine: ModelEngine;
 }
 
 /** As `checkpointOf` takes it. */
@@ -38,35 +44,77 @@ export interface LoadOptions extends ServiceReach {
  */
 export async function loadPolicy(given: string, { checkpoint, threads, ...reach }: LoadOptions): Promise<LoadedPolicy> {
   const path = runFolder(given);
-  if (existsSync(join(path, "config.json")) && !existsSync(join(path, "run.json"))) {
+  if (isModel(path)) {
     refuseReach(path, reach);
-    if (checkpoint !== "latest")
-      throw new GuerdonError("usage", `--checkpoint ${checkpoint}: ${path} is a model, and runs have checkpoints`);
-    const { policy, parameters } = await readModel(path);
-    const engine = await localEngine({ policy, parameters, seed: 0, ...(threads === undefined ? {} : { threads }) });
-    return { name: path, engine: engine as ModelEngine, tokenizer: policy.tokenizer, job: null };
+    return modelAt(path, checkpoint, threads);
   }
+  const found = await findCheckpoint(path, checkpoint);
+  const service = serviceOf(found, reach);
+  if (service === null) return restoredHere(found, threads);
+  if (threads !== undefined) throw new GuerdonError("usage", `--threads: the policy of ${path} is on a training service`);
+  const engine = await restored(found, await openService(service, found.job));
+  return { name: `${found.name} on the service at ${service.baseUrl}`, engine, tokenizer: engine.policy.tokenizer, job: found.job };
+}
+
+/**
+ * As `loadPolicy`, for whoever needs the weights themselves.
+ *
+ * @throws GuerdonError "unsupported" when a training service has them
+ */
+export async function loadModel(given: string, checkpoint: CheckpointChoice): Promise<LoadedModel> {
+  const path = runFolder(given);
+  if (isModel(path)) return modelAt(path, checkpoint, undefined);
+  const found = await findCheckpoint(path, checkpoint);
+  const service = serviceOf(found, {});
+  if (service === null) return restoredHere(found, undefined);
+  const { path: address } = found.snapshot.json as { readonly path: string };
+  throw new GuerdonError(
+    "unsupported",
+    `${found.name} is an adapter that the service at ${service.baseUrl} has as ${address}: take it from there, where \`guerdon serve --engine\` keeps it in the folder of --data as peft reads it`,
+  );
+}
+
+const isModel = (path: string): boolean => existsSync(join(path, "config.json")) && !existsSync(join(path, "run.json"));
+
+async function modelAt(path: string, checkpoint: CheckpointChoice, threads: number | undefined): Promise<LoadedModel> {
+  if (checkpoint !== "latest") throw new GuerdonError("usage", `--checkpoint ${checkpoint}: ${path} is a model, and runs have checkpoints`);
+  const { policy, parameters } = await readModel(path);
+  const engine = await localEngine({ policy, parameters, seed: 0, ...(threads === undefined ? {} : { threads }) });
+  return { name: path, engine: engine as ModelEngine, tokenizer: policy.tokenizer, job: null };
+}
+
+interface FoundCheckpoint extends FoundJob {
+  readonly name: string;
+  /** Of the engine. */
+  readonly snapshot: Snapshot;
+}
+
+async function findCheckpoint(path: string, checkpoint: CheckpointChoice): Promise<FoundCheckpoint> {
   const found = await findJob(path);
   const { job, parts } = found;
-  const service = serviceOf(found, reach);
-  if (service !== null && threads !== undefined)
-    throw new GuerdonError("usage", `--threads: the policy of ${path} is on a training service`);
-  const order = [job.contender.id, ...parts.map(({ part }) => part)];
-  for (const id of order) {
+  for (const id of [job.contender.id, ...parts.map(({ part }) => part)]) {
     const part = parts.find((one) => one.part === id);
     const saved = part === undefined ? null : checkpointOf(part.directory, checkpoint);
-    if (part === undefined || saved === null) continue;
-    const engine = service === null ? await jobEngine(job, { threads: threads ?? defaultThreads(job) }) : await openService(service, job);
-    try {
-      await engine.restore(saved.snapshots["engine"]!);
-    } catch (cause) {
-      await engine.dispose();
-      throw cause;
-    }
-    const where = service === null ? "" : ` on the service at ${service.baseUrl}`;
-    return { name: `${part.directory}, step ${saved.step}${where}`, engine, tokenizer: engine.policy.tokenizer, job };
+    if (part !== undefined && saved !== null)
+      return { ...found, name: `${part.directory}, step ${saved.step}`, snapshot: saved.snapshots["engine"]! };
   }
   throw new GuerdonError("input", `${path} has no checkpoint yet`);
+}
+
+async function restoredHere(found: FoundCheckpoint, threads: number | undefined): Promise<LoadedModel> {
+  const { name, job } = found;
+  const engine = await restored(found, await jobEngine(job, { threads: threads ?? defaultThreads(job) }));
+  return { name, engine, tokenizer: engine.policy.tokenizer, job };
+}
+
+async function restored<E extends ModelEngine | TinkerEngine>({ snapshot }: FoundCheckpoint, engine: E): Promise<E> {
+  try {
+    await engine.restore(snapshot);
+    return engine;
+  } catch (cause) {
+    await engine.dispose();
+    throw cause;
+  }
 }
 
 /** Which columns of a file hold what: "reference=answer", or "prompt=question,reference=answer,split=part". */

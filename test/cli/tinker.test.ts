@@ -166,6 +166,11 @@ describe("train --engine tinker", () => {
       expect(said).toMatch(sentence);
       expect(status, said).toBe(2);
     }
+    const exported = await guerdon(["runs", "export", "broken", "--to", "model", "--out", "exported"], root);
+    expect(exported.said).toMatch(
+      /^guerdon: broken.grpo, step 4 is an adapter that the service at http:\S+ has as tinker:\/\/\S+\/weights\/state-\d+: /,
+    );
+    expect(exported.status).toBe(2);
     const here = await guerdon(["sample", served.folder, "the reward", "--base-url", served.url], root);
     expect(here.said).toMatch(/--base-url goes with runs on a training service/);
   });

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { GuerdonError } from "../../error.ts";
 import { writeModel } from "../../policies/index.ts";
 import { exportFormats, exportRuns, type ExportFormat } from "../../training/runs/export.ts";
-import { loadPolicy, type CheckpointChoice } from "../policies.ts";
+import { loadModel, type CheckpointChoice } from "../policies.ts";
 import type { Screen } from "../screen.ts";
 import { didYouMean } from "../suggest.ts";
 import { runsIn } from "./runs.ts";
@@ -36,17 +36,12 @@ export async function exportTo(screen: Screen, given: readonly string[], { to, o
 async function exportModel(screen: Screen, given: readonly string[], out: string, checkpoint: CheckpointChoice): Promise<void> {
   if (given.length !== 1) throw new GuerdonError("usage", `--to model writes one run; ${given.length} were named`);
   refuseExisting([out]);
-  const { name, engine, job } = await loadPolicy(given[0]!, { checkpoint });
+  const { name, engine, job } = await loadModel(given[0]!, checkpoint);
   try {
-    if ("saveForSampling" in engine)
-      throw new GuerdonError(
-        "unsupported",
-        `${given[0]!} was trained on a training service, which has its weights and gives them to its own clients only`,
-      );
     const like = job !== null && "folder" in job.model ? { like: job.model.folder } : {};
     await writeModel(out, engine.policy, await engine.weights(), like);
   } finally {
-    await engine.dispose();
+    engine.dispose();
   }
   screen.say(`${name}`);
   screen.result(out, { written: [out], policy: name });
