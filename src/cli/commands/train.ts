@@ -22,6 +22,7 @@ import {
   type ServiceReach,
 } from "../service.ts";
 import { planJson, planLines, planOf } from "../service-plan.ts";
+import { stateTidier } from "../service-states.ts";
 import { flatten } from "../settings.ts";
 
 export interface TrainCommand extends ServiceOptions {
@@ -106,19 +107,33 @@ async function work(screen: Screen, job: Job, settings: Work): Promise<number> {
   screen.say(screen.style("dim", `  ${where}. Ctrl-C stops and saves`));
   warnOfChanges(screen, directory);
   const show = jobScreen(screen, chance);
+  let remove: ((path: string) => Promise<void>) | null = null;
+  const tidy = stateTidier(directory, async (path) =>
+    // What is left there costs the service's disk, and this run nothing.
+    remove?.(path).catch((cause: unknown) => screen.say(`  ${screen.style("yellow", "!")} ${textOf(cause)}`)),
+  );
+  const open = async (choice: ServiceChoice) => {
+    const engine = await openService(choice, job);
+    remove = (path) => engine.deleteCheckpoint(path);
+    return engine;
+  };
+  const follow = async (event: JobEvent): Promise<void> => {
+    show(event);
+    if (service !== null) await tidy();
+  };
   try {
     await interruptible(screen, "Stopping after this step, then saving", async (signal) => {
       const options: RunJobOptions = {
         directory,
         threads,
         signal,
-        ...(service && { engine: () => openService(service, job), checkpointSeconds: serviceCheckpointSeconds }),
+        ...(service && { engine: () => open(service), checkpointSeconds: serviceCheckpointSeconds }),
       };
       if (compare) {
-        const { result, table } = await persistent(screen, settings, signal, () => followed(compareJob(job, options), show));
+        const { result, table } = await persistent(screen, settings, signal, () => followed(compareJob(job, options), follow));
         report(screen, result, { directory, methods: table });
       } else {
-        const result = await persistent(screen, settings, signal, () => followed(runJob(job, options), show));
+        const result = await persistent(screen, settings, signal, () => followed(runJob(job, options), follow));
         report(screen, result, { directory, methods: null });
         screen.say();
         screen.say(`Look again      ${command} runs show ${join(directory, job.contender.id)}`);
@@ -204,11 +219,13 @@ function report(
   screen.result(text, { directory, result, methods });
 }
 
-/** Shows events until the generator ends, and gives what it returns. */
-async function followed<R>(events: AsyncGenerator<JobEvent, R>, show: (event: JobEvent) => void): Promise<R> {
+const textOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
+
+/** Hands on events until the generator ends, and gives what it returns. */
+async function followed<R>(events: AsyncGenerator<JobEvent, R>, follow: (event: JobEvent) => Promise<void>): Promise<R> {
   for (;;) {
     const next = await events.next();
     if (next.done === true) return next.value;
-    show(next.value);
+    await follow(next.value);
   }
 }

@@ -51,6 +51,12 @@ export interface TinkerClient {
   submit<C extends ComputeCall>(call: C, body: Requests[C], signal?: AbortSignal): Promise<Submitted<Answers[C]>>;
   /** Base models that the service offers. */
   models(signal?: AbortSignal): Promise<readonly string[]>;
+  /**
+   * Deletes a checkpoint by its address. One that is not there, or on a service that deletes nothing, is left at that.
+   *
+   * @throws GuerdonError "usage" for what is no address of a checkpoint
+   */
+  remove(path: string): Promise<void>;
   /** Opens the session on first use, and keeps it alive until `close`. */
   session(): Promise<string>;
   /** Numbers the session's models, and its sampling sessions, from 0. */
@@ -210,6 +216,13 @@ export function tinkerClient(options: TinkerClientOptions): TinkerClient {
       });
       if (outcome.failure !== undefined) throw errorOf("get_server_capabilities", outcome.failure);
       return outcome.value.supported_models.flatMap(({ model_name: name }) => (name ? [name] : []));
+    },
+    async remove(path) {
+      const [, run, checkpoint] = /^tinker:\/\/([^/]+)\/([^/]+\/[^/]+)$/.exec(path) ?? [];
+      if (run === undefined) throw new GuerdonError("usage", `${path} is not the address of a checkpoint: tinker://<model>/weights/<name>`);
+      const call = `training_runs/${run}/checkpoints/${checkpoint}`;
+      const { failure } = await work({ method: "DELETE", path: call, tokens: 0, read: () => ({ value: null }), again: passing });
+      if (failure !== undefined && failure.status !== 404 && failure.status !== 405) throw errorOf(`the deletion of ${path}`, failure);
     },
     session() {
       session ??= open().catch((cause: unknown) => {

@@ -48,6 +48,11 @@ export interface TinkerEngine extends Omit<Engine<TextSequence>, "dispose"> {
   reader(path: string): Promise<Reader<TextSequence>>;
   /** Saves the weights for sampling under a name on the service, and gives their address. */
   saveForSampling(name: string): Promise<string>;
+  /**
+   * Deletes what was saved on the service under an address: that of `saveForSampling`, or the `path` in a snapshot's JSON. One that is
+   * not there, or on a service that deletes nothing, is left at that.
+   */
+  deleteCheckpoint(path: string): Promise<void>;
   /** Unloads the models on the service. What was saved there stays. */
   dispose(): Promise<void>;
 }
@@ -289,6 +294,13 @@ export async function tinkerEngine(options: TinkerOptions): Promise<TinkerEngine
         const { path } = await model.run("save_weights_for_sampler", { path: name });
         if (!path) throw new GuerdonError("io", `save_weights_for_sampler of ${client.address} gave no path.`);
         return path;
+      }),
+
+    deleteCheckpoint: (path) =>
+      call(async () => {
+        if (path === state) state = null;
+        if (path === weights) weights = null;
+        await client.remove(path);
       }),
 
     dispose: () =>

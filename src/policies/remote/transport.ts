@@ -31,7 +31,7 @@ export type Outcome<T> =
   | { readonly failure: Failure; readonly tries: number };
 
 export interface Call<T> {
-  readonly method: "GET" | "POST";
+  readonly method: "GET" | "POST" | "DELETE";
   /** Below the base address. */
   readonly path: string;
   readonly body?: Readonly<Record<string, unknown>>;
@@ -145,7 +145,7 @@ async function once<T>(
     if (!response.ok) return statusProblem(response, text, redactor, again);
     let json: unknown;
     try {
-      json = redactor.json(text);
+      json = response.status === 204 ? null : redactor.json(text);
     } catch {
       const type = response.headers.get("content-type")?.split(";")[0]?.trim() || "no content type";
       return { kind: "reply", status: 200, again: true, what: `answered with what is not JSON (${type}): ${excerpt(redactor.text(text))}` };
