@@ -25,7 +25,7 @@ export interface Ended {
 
 /** Runs this Node in a process of its own: one process has one device setting. */
 export function node(...args: readonly string[]): Ended {
-  const { stdout, stderr, status } = spawnSync(process.execPath, ["--no-warnings", ...args], { encoding: "utf8", timeout: 120_000 });
+  const { stdout, stderr, status } = spawnSync(process.execPath, ["--no-warnings", ...args], { encoding: "utf8", timeout: 300_000 });
   return { out: stdout.trim(), err: stderr.trim(), status };
 }
 
