@@ -164,12 +164,12 @@ export function application({ service, folder, key, maxBytes, waitMs, onEvent }:
     return c.json({ checkpoints: (await service.store.list(id)).map(listed) });
   });
   app.delete(checkpointRoute, async (c) => {
-    await service.deleteCheckpoint(checkpointOf(c));
+    await service.checkpoints.remove(checkpointOf(c));
     return c.body(null, 204);
   });
   app.put(`${checkpointRoute}/ttl`, async (c) => {
     const { ttl_seconds } = await body(c, bodies.ttl, 400);
-    await service.expireCheckpoint(checkpointOf(c), ttl_seconds ?? null);
+    await service.checkpoints.keepFor(checkpointOf(c), ttl_seconds ?? null);
     return c.body(null, 204);
   });
   app.get("/api/v1/training_runs", async (c) => {

@@ -3,7 +3,8 @@ import { basename, resolve } from "node:path";
 import { GuerdonError } from "../../error.ts";
 import { isLoopback, listen, patience, type Listening } from "../listening.ts";
 import { application } from "./app.ts";
-import { service, snapshotsOfSession } from "./service.ts";
+import { service } from "./service.ts";
+import { snapshotsOfSession } from "./snapshots.ts";
 
 export interface ServeEngineOptions {
   /** 8500 unless said; 0 for any that is free. */

@@ -3,6 +3,7 @@ import type { UpdateOptions } from "../../engines/engine.ts";
 import type { Loss } from "../../engines/tinker/protocol.ts";
 import { GuerdonError } from "../../error.ts";
 import type { Projection } from "../../policies/transformer-config.ts";
+import { checkpoints, type Checkpoints } from "./checkpoints.ts";
 import { JobFailed, startCompute, type Compute } from "./compute.ts";
 import { futures, type FutureLimits, type Futures, type Outcome } from "./futures.ts";
 import type { LossRow } from "./losses.ts";
@@ -12,7 +13,8 @@ import { models, type Model, type ModelLimits, type Request, type TakeOptions } 
 import { Refused } from "./refused.ts";
 import { failure, sampling, type Sample } from "./sampling.ts";
 import { sessions, type SamplingSession, type Sessions } from "./sessions.ts";
-import { addressFrom, addressText, openStore, type Address, type Kind, type Store } from "./store.ts";
+import { snapshots } from "./snapshots.ts";
+import { addressFrom, addressText, openStore, type Address, type Store } from "./store.ts";
 import { turns } from "./turns.ts";
 import type { Adapter, BaseModel, SampleJob, Sampler, SampleSettings } from "./wire.ts";
 
@@ -58,6 +60,7 @@ export interface Service {
   readonly futures: Futures;
   readonly sessions: Sessions;
   readonly store: Store;
+  readonly checkpoints: Pick<Checkpoints, "keepFor" | "remove">;
   /** Why it cannot compute, now or for good; or null. */
   fault(): string | null;
   createModel(
@@ -83,9 +86,6 @@ export interface Service {
   saveForSampler(
     request: Request & { readonly name: string | null; readonly lifetime: number | null; readonly sampler: number | null },
   ): string;
-  deleteCheckpoint(address: Address): Promise<void>;
-  /** In so many seconds from now; null: not by itself. */
-  expireCheckpoint(address: Address, lifetime: number | null): Promise<void>;
   load(request: Request & { readonly path: string; readonly optimizer: boolean }): Promise<string>;
   unload(model: string): string;
   createSampler(session: string, number: number, from: { readonly base: string } | { readonly path: string }): Promise<string>;
@@ -109,8 +109,6 @@ export interface LoraRequest {
   readonly mlp: boolean;
 }
 
-/** Sampling sessions of one session on weights that are in memory only. */
-export const snapshotsOfSession = 8;
 const unloaded = "it was unloaded";
 const attention: readonly Projection[] = ["q_proj", "k_proj", "v_proj", "o_proj"];
 
@@ -127,7 +125,6 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
   /** Futures by model, for requests that are sent again. */
   const creations = new Map<string, string>();
   const unloads = new Map<string, string>();
-  const snapshots = new Set<string>();
   const all = sessions(store, limits.sessions, (record) =>
     "base" in record
       ? { from: { base: true }, path: null }
@@ -135,6 +132,8 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
   );
   const wake = (): void => taking.wake();
   const known = models({ store, compute, futures: results, limits, touch: (session) => all.touch(session), wake, onEvent });
+  const saved = checkpoints(store, known, onEvent);
+  const held = snapshots(compute, limits.snapshots, onEvent);
   const samples = sampling(compute, limits.sequences, settle, wake);
   const mends = mending({ compute, known, store, folder, onLoss: forget, onEvent });
   const taking = turns(() => (mends.isDue() ? [mends] : [...known.busy().map((model) => model.queue), samples]));
@@ -142,7 +141,7 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
 
   /** What the next thread knows nothing of. */
   function forget(): void {
-    snapshots.clear();
+    held.clear();
     // Of those that failed with the thread nothing has come: asked for again, they are tried again.
     creations.clear();
     unloads.clear();
@@ -190,35 +189,6 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
     return { model: model.id, future };
   }
 
-  async function checkThere(address: Address): Promise<void> {
-    if (!(await store.has(address))) throw new Refused(404, `There is no checkpoint ${addressText(address)}.`);
-  }
-
-  /** The address of a checkpoint that is there. */
-  async function checkpoint(path: string, kinds: readonly Kind[]): Promise<Address> {
-    const address = addressFrom(path);
-    if (!kinds.includes(address.kind))
-      throw new Refused(400, `${path} does not hold what is asked for: give one of ${kinds.join(" or ")}.`);
-    await checkThere(address);
-    return address;
-  }
-
-  /** Deletes a checkpoint. The model that it is of begins again as it began where it has to go on from there. */
-  async function deleteCheckpoint(address: Address): Promise<void> {
-    await checkThere(address);
-    const model = known.find(address.model);
-    if (model && address.kind === "weights" && model.saved?.name === address.name) await known.unsave(model);
-    await store.remove(address);
-  }
-
-  const keepFor = (address: Address, lifetime: number | null): Promise<void> =>
-    store.expire(address, lifetime === null ? null : new Date(Date.now() + 1000 * lifetime));
-
-  async function deleteExpired(): Promise<void> {
-    for (const address of store.expired())
-      await deleteCheckpoint(address).catch((cause: unknown) => onEvent(`${addressText(address)} could not be deleted: ${String(cause)}`));
-  }
-
   function checkBase(given: string): void {
     if (given !== name && given !== folder)
       throw new Refused(400, `This server has the model ${JSON.stringify(name)} and no ${JSON.stringify(given.slice(0, 100))}.`);
@@ -231,7 +201,7 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
       checkBase(given.base);
       return { from: { base: true }, path: null };
     }
-    const address = await checkpoint(given.path, ["sampler_weights", "weights"]);
+    const address = await saved.at(given.path, ["sampler_weights", "weights"]);
     return { from: { folder: store.folder(address) }, path: given.path };
   }
 
@@ -242,24 +212,12 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
       const model = known.find(id)!;
       if (model.session === session && model.ended === null) known.end(model, why);
     }
-    for (const snapshot of snapshots) if (snapshot.startsWith(session)) dropSnapshot(snapshot);
-  }
-
-  /** A session's own go first, so that one that trains fast takes no other's. */
-  function makeRoom(session: string): void {
-    const own = [...snapshots].filter((snapshot) => snapshot.startsWith(session));
-    if (own.length > snapshotsOfSession) dropSnapshot(own[0]!);
-    else if (snapshots.size > limits.snapshots) dropSnapshot(snapshots.values().next().value!);
-  }
-
-  function dropSnapshot(snapshot: string): void {
-    snapshots.delete(snapshot);
-    void compute.run("drop", { snapshot }).catch(() => onEvent(`${snapshot} could not be forgotten.`));
+    held.endSession(session);
   }
 
   const sweeper = setInterval(
     () => {
-      void deleteExpired();
+      void saved.removeExpired();
       const busy = new Set(known.busy().map((model) => model.session));
       for (const id of all.sweep(limits.staleMs, (session) => busy.has(session)))
         endModels(id, `its session gave no sign of life for ${Math.round(limits.staleMs / 1000)} s`);
@@ -267,7 +225,7 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
     Math.min(10_000, limits.staleMs / 4),
   );
   sweeper.unref();
-  await deleteExpired();
+  await saved.removeExpired();
 
   return {
     base,
@@ -275,6 +233,7 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
     futures: results,
     sessions: all,
     store,
+    checkpoints: saved,
     fault,
     models: known.ids,
 
@@ -285,7 +244,7 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
 
     async createFrom(session, number, { path, optimizer, base: baseName }, digest) {
       if (baseName !== null) checkBase(baseName);
-      const address = await checkpoint(path, ["weights"]);
+      const address = await saved.at(path, ["weights"]);
       const source = known.find(address.model);
       if (!source) throw new Refused(404, `There is no checkpoint ${path}.`);
       return add(session, number, () => source.adapter, { path, optimizer }, digest);
@@ -342,7 +301,7 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
         const isPlaced = request.seq !== null && model.queue.isNumbered && !hasGradient;
         model.saved = { name: checkpointName, next: isPlaced ? request.seq! + 1 : null };
         await known.keep(model);
-        await keepFor(address, lifetime);
+        await saved.keepFor(address, lifetime);
         return done;
       });
     },
@@ -352,31 +311,22 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
       return take(model, request, async () => {
         if (given === null && sampler !== null) {
           const samplerId = await all.sampler(model.session, sampler, request.digest, (made) => ({ from: { snapshot: made }, path: null }));
-          await compute.run("snapshot", { model: id, name: samplerId });
-          snapshots.add(samplerId);
-          makeRoom(model.session);
+          await held.take(samplerId, model.session, id);
           return answer({ type: "save_weights_for_sampler", sampling_session_id: samplerId });
         }
         const address: Address = { model: id, kind: "sampler_weights", name: given ?? `sampler-${request.seq ?? `${Date.now()}`}` };
         const path = addressText(address);
         if (await store.has(address)) throw new Refused(400, `There is a checkpoint ${path} already: choose another name.`);
         await compute.run("save", { model: id, folder: store.folder(address), state: false, base: folder });
-        await keepFor(address, lifetime);
+        await saved.keepFor(address, lifetime);
         const from: Sampler = { folder: store.folder(address) };
         const samplerId = sampler === null ? null : await all.sampler(model.session, sampler, request.digest, () => ({ from, path }));
         return answer({ type: "save_weights_for_sampler", path, ...(samplerId !== null && { sampling_session_id: samplerId }) });
       });
     },
 
-    deleteCheckpoint,
-
-    async expireCheckpoint(address, lifetime) {
-      await checkThere(address);
-      await keepFor(address, lifetime);
-    },
-
     async load({ model: id, path, optimizer, ...request }) {
-      const address = await checkpoint(path, ["weights"]);
+      const address = await saved.at(path, ["weights"]);
       const model = known.open(id);
       if (model.origin || (request.seq === null ? model.isUsed : request.seq !== 1))
         throw new Refused(400, "Weights can be loaded by a model's first request only: create another model.");
@@ -422,7 +372,7 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
       ready();
       const key = "session" in from && from.seq !== null ? `${from.session} ${from.seq}` : null;
       const sampler = "session" in from ? all.samplerOf(from.session) : await samplerFrom(from);
-      if ("snapshot" in sampler.from && !snapshots.has(sampler.from.snapshot))
+      if ("snapshot" in sampler.from && !held.has(sampler.from.snapshot))
         throw new Refused(404, "The weights of this sampling session are no longer in memory: save them again.");
       const before = key === null ? undefined : asked.get(key);
       // A request that is repeated when its result is no longer there is drawn anew.
