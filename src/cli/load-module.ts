@@ -5,13 +5,17 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { GuerdonError } from "../error.ts";
 import { mustExist } from "./folders.ts";
 
+const own = new URL("../", import.meta.url).href;
+
 /** "file:line" of a module that does not compile: Node puts it first on the stack. */
 const placeOf = (cause: Error, path: string): string => cause.stack?.split("\n")[0]?.match(/^(?:file:\/\/)?(.+:\d+)$/)?.[1] ?? path;
 
-/** " (file:line)" of the first place on the stack that is not Node's own; nothing where there is none. */
+/** " (file:line)" of the first place on the stack that is neither Node's nor Guerdon's own; nothing where there is none. */
 function thrownAt(cause: unknown): string {
-  const place = cause instanceof Error ? /(?:file:\/\/|\()(\/[^\n]*?:\d+):\d+\)?$/m.exec(cause.stack ?? "")?.[1] : undefined;
-  return place === undefined ? "" : ` (${relative("", decodeURI(place))})`;
+  const stack = cause instanceof Error ? (cause.stack ?? "") : "";
+  const places = [...stack.matchAll(/(?:file:\/\/|\()(\/[^\n]*?:\d+):\d+\)?$/gm)].map(([, place]) => decodeURI(place!));
+  const place = places.find((one) => !one.startsWith(fileURLToPath(own)));
+  return place === undefined ? "" : ` (${relative("", place)})`;
 }
 
 /** One sentence for a module that cannot be loaded, or null when its own code threw. */
@@ -29,7 +33,6 @@ function sentence(cause: unknown, path: string): string | null {
   return null;
 }
 
-const own = new URL("../", import.meta.url).href;
 const loaded = new Set<string>();
 
 /** The user's files that `loadExport` has loaded, those that they import included; guerdon's own and packages are left out. */

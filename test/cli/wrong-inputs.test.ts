@@ -12,13 +12,15 @@ let model: Awaited<ReturnType<typeof tinyModel>>;
 beforeAll(async () => {
   model = await tinyModel();
   symlinkSync(model.folder, join(root, "tiny"), "dir");
-  for (const name of ["folder", "folder.ts", "broken"]) mkdirSync(join(root, name));
+  for (const name of ["folder", "folder.ts", "broken", "run"]) mkdirSync(join(root, name));
   const files = {
     "throws.ts": 'throw new Error("boom");\n',
     "number.ts": "export default 3;\n",
     "junk.parquet": "x".repeat(300),
     "broken/config.json": "x\n",
     "lines.txt": "\n\n",
+    "run/run.json": `{"format":"guerdon-run","version":1,"configuration":{},"source":{},"seed":0}`,
+    "run/status.json": "{",
     "answers.jsonl": '{"prompt":"the","completion":"of"}\n',
   };
   for (const [name, text] of Object.entries(files)) writeFileSync(join(root, name), text);
@@ -61,6 +63,7 @@ test.each<readonly [line: string, sentence: RegExp]>([
   ["eval tiny answers.json", /^guerdon: there is no answers\.json\. Did you mean answers\.jsonl\?$/],
   ["eval tiny countdown --tasks 1", /It must be a whole number, 2 or more\./],
   ["runs list folders", /^guerdon: there is no folders\. Did you mean folder\?$/],
+  ["runs show run", /^guerdon: run\/status\.json is damaged: it is not JSON \(1 characters\)$/],
   ["bench --seeds 3", /^guerdon: --seeds goes with bench main-job$/],
   ["bench main-job --tiny", /^guerdon: --tiny does not go with main-job$/],
   ["doctor --model nowhere", /^guerdon: --model nowhere is not an address\. Give one such as /],

@@ -1,7 +1,7 @@
 import { basename, join } from "node:path";
 import { readManifest, type MetricsRow, type RolloutRow, type RunManifest, type RunState } from "../run-folder.ts";
 import { bestOf, checkpointInfo, checkpointSteps, readCheckpoint, type Checkpoint, type CheckpointInfo } from "./checkpoint.ts";
-import { diskFiles, type Files } from "./files.ts";
+import { diskFiles, readJson, type Files } from "./files.ts";
 import { isHeld } from "./lock.ts";
 import { GuerdonError } from "../../error.ts";
 import type { Json } from "../../statistics/snapshot.ts";
@@ -54,15 +54,18 @@ export function curve(rows: readonly MetricsRow[], name: string, kind: MetricsRo
   });
 }
 
-function jsonOrNull(files: Files, path: string): Json {
-  if (files.size(path) === null) return null;
-  return JSON.parse(new TextDecoder().decode(files.read(path))) as Json;
+function jsonOrNull(files: Files, path: string, format: string): Json {
+  return files.size(path) === null ? null : (readJson(files, path, format, 1) as Json);
 }
 
 /** Reads a run. Throws "input" when the folder is not one. */
 export function readRun(directory: string, files: Files = diskFiles): RunSummary {
   const manifest = readManifest(directory, files);
-  const status = jsonOrNull(files, join(directory, "status.json")) as { state?: RunState; step?: number; message?: string } | null;
+  const status = jsonOrNull(files, join(directory, "status.json"), "guerdon-status") as {
+    state?: RunState;
+    step?: number;
+    message?: string;
+  } | null;
   const rows = readMetrics(directory, files);
   const state = status?.state ?? "running";
   const checkpoints = checkpointSteps(files, directory).map((step) => checkpointInfo(files, directory, step));
@@ -79,7 +82,7 @@ export function readRun(directory: string, files: Files = diskFiles): RunSummary
     best: bestOf(checkpoints),
     last: newest("step"),
     evaluation: newest("evaluation"),
-    results: jsonOrNull(files, join(directory, "results.json")),
+    results: jsonOrNull(files, join(directory, "results.json"), "guerdon-results"),
   };
 }
 
