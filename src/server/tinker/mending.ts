@@ -70,7 +70,8 @@ export function mending({ compute, known, store, folder, onLoss, onEvent }: Mend
     for (const model of models)
       if (!isHopeless && moving.includes(model) && (await read(model))) moved++;
       else if (model.isAwake) known.fallBack(model, why);
-    for (const model of models) await rm(folderOf(model), { recursive: true, force: true });
+    for (const model of models)
+      await rm(folderOf(model), { recursive: true, force: true }).catch((cause: unknown) => onEvent(`A leftover stays: ${String(cause)}`));
     const told = kind === "ended" ? reason : `The computing thread had no memory left (${reason})`;
     onEvent(`${told} Models that go on in another as they are: ${moved}; as they were last saved: ${models.length - moved}.`);
     isUnderWay = false;
