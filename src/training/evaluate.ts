@@ -32,7 +32,10 @@ export interface EvaluateOptions {
   readonly signal?: AbortSignal;
 }
 
-/** How good a policy is on tasks drawn from one split. All intervals are at 95 %. */
+/**
+ * How good a policy is on tasks drawn from one split. All intervals are at 95 %; those of `pass1` and `passAt` are Student's within [0, 1],
+ * or Wilson's where each task has all or nothing.
+ */
 export interface Evaluation {
   readonly tasks: number;
   readonly samples: number;
@@ -40,7 +43,7 @@ export interface Evaluation {
   readonly split: Split;
   /** Share of tasks whose most likely answer is right (Wilson). */
   readonly greedy: Interval;
-  /** Share of answers at temperature 1 that are right: mean over tasks (t, over tasks, because answers to one task go together). */
+  /** Share of answers at temperature 1 that are right: mean over tasks (over tasks, because answers to one task go together). */
   readonly pass1: Interval;
   /** Probability that one of k answers is right, without bias from all samples: k = 1, 2, 4, ..., samples. */
   readonly passAt: readonly { readonly k: number; readonly value: Interval }[];
@@ -133,7 +136,7 @@ export async function evaluate(engine: Engine, environment: TextEnvironment, opt
   const correct = perTask.map((own) => own.filter(({ value }) => right(value)).length);
   const passAt = powersOfTwo(samples).flatMap((k) => {
     const enough = perTask.flatMap((own, i) => (own.length >= k ? [passAtK(own.length, correct[i]!, k)] : []));
-    return enough.length < 2 ? [] : [{ k, value: meanInterval(enough) }];
+    return enough.length < 2 ? [] : [{ k, value: rateInterval(enough) }];
   });
   return {
     tasks: count,
@@ -141,7 +144,7 @@ export async function evaluate(engine: Engine, environment: TextEnvironment, opt
     seed,
     split,
     greedy: shareInterval(greedyValues.filter(right).length, greedyValues.length),
-    pass1: meanInterval(perTask.map((own, i) => correct[i]! / own.length)),
+    pass1: rateInterval(perTask.map((own, i) => correct[i]! / own.length)),
     passAt,
     majority: shareInterval(perTask.filter((own) => right(majorityValue(own))).length, perTask.length),
     reward: meanInterval(perTask.map((own) => mean(own.map(({ value }) => value)))),
@@ -151,6 +154,13 @@ export async function evaluate(engine: Engine, environment: TextEnvironment, opt
     coverage: graded.coverage,
     seconds: (performance.now() - began) / 1000,
   };
+}
+
+/** The mean of rates in [0, 1], one a task. Where all are 0 or 1 it is a share: Student's interval has no width when they are alike. */
+function rateInterval(rates: readonly number[]): Interval {
+  if (rates.every((rate) => rate === 0 || rate === 1)) return shareInterval(rates.filter((rate) => rate === 1).length, rates.length);
+  const { low, high, ...rest } = meanInterval(rates);
+  return { ...rest, low: Math.max(0, low), high: Math.min(1, high) };
 }
 
 interface ScoredAnswer {

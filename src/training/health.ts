@@ -99,7 +99,7 @@ export function health(first: readonly Vitals[], recent: readonly Vitals[]): Fin
   if (Math.min(...cut) > 0.3)
     say(
       "cut-answers",
-      `${percent(mean(cut))} of answers are cut by the length limit of ${last.lengths.limit} tokens; a cut answer cannot be right. Allow longer answers or reward shorter ones.`,
+      `${percent(mean(cut))} of answers are cut by the length limit of ${last.lengths.limit} tokens; a cut answer is seldom right. Allow longer answers or reward shorter ones.`,
     );
 
   const early = first.length >= few ? first : recent.slice(0, few);

@@ -3,6 +3,7 @@ import type { Engine, SampleOptions, SampleRequest } from "../../src/engines/ind
 import type { TextEnvironment } from "../../src/environments/index.ts";
 import { reward } from "../../src/rewards/index.ts";
 import type { Rollout } from "../../src/rollouts/rollout.ts";
+import { shareInterval } from "../../src/statistics/index.ts";
 import { below, stream } from "../../src/statistics/stream.ts";
 import { evaluate, evaluationMetrics, type Evaluation } from "../../src/training/index.ts";
 
@@ -69,6 +70,20 @@ test("known answers: greedy, pass@k without bias, majority, distinct answers", a
   expect(e.split).toBe("test");
   expect(e.coverage.scored).toBe(200);
   expect(evaluationMetrics(e)).toMatchObject({ pass2: 0.5, pass4: 1, majority4: 0, coverage: 1 });
+});
+
+test("an interval of a rate stays within 0 and 1, and has a width where all tasks are alike", async () => {
+  // One of four is right in every task: pass@4 is 1 in each, and 40 tasks do not make that certain.
+  const alike = (await measure()).passAt.at(-1)!.value;
+  expect(alike).toEqual(shareInterval(40, 40));
+  expect(alike.low).toBeLessThan(0.95);
+  // One answer to the first task is right and no other one: Student's interval of four tasks reaches below 0.
+  const first = String(below(stream(3, "evaluation task", 0), 10));
+  const seldom = await measure((task, greedy, k) => (!greedy && task === first && k % 4 === 0 ? "x" : "y"), { tasks: 4 });
+  const { estimate, low, high } = seldom.pass1;
+  expect(estimate).toBeGreaterThan(0);
+  expect(low).toBe(0);
+  expect(high).toBeLessThanOrEqual(1);
 });
 
 test("the most frequent answer wins, of equally frequent ones the first", async () => {
