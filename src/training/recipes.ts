@@ -121,7 +121,7 @@ export interface JobDefinition {
  * Makes a job: a function of a seed and, for reduced runs, of sizes. The default export of a configuration file of `guerdon train` is what
  * this returns.
  *
- * @throws GuerdonError "usage" for a rival whose name cannot be its folder's; when the job is made and the environment lacks what it needs:
+ * @throws GuerdonError "usage" for a model that is neither, or a rival whose name cannot be its folder's; when the job is made and the environment lacks what it needs:
  *   symbols, demonstrations
  */
 export function defineJob(definition: JobDefinition): (options: JobOptions) => Job {
@@ -133,6 +133,12 @@ export function defineJob(definition: JobDefinition): (options: JobOptions) => J
         "usage",
         `The rival "${rival}" of the job "${name}" names its folder: use small letters, digits and dashes, and not "${id}" or "warm-up", which are taken.`,
       );
+  // The definition may be JavaScript, or was never type-checked.
+  if (typeof model !== "object" || model === null)
+    throw new GuerdonError(
+      "usage",
+      `The model of the job "${name}" is ${JSON.stringify(model)}: give the shape of one from scratch, { layers, width, heads }, or where one lies, { folder }.`,
+    );
   return (options) => {
     const { seed, warmUpSteps = warmUp?.steps, steps = definition.steps } = options;
     const { demonstrations = warmUp?.tasksPerStep ?? 128, tasksPerStep = definition.tasksPerStep ?? 16 } = options;

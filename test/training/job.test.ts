@@ -181,6 +181,12 @@ test("a rival's name is a folder of its own", () => {
   expect(define("raft-2")({ seed: 1 }).rivals[0]!.id).toBe("raft-2");
 });
 
+test("a model is a shape or a folder, and a path alone is neither", () => {
+  const define = (model: unknown) =>
+    defineJob({ name: "j", environment: countdown(), model: model as Job["model"], longestPrompt: 6, method: raft(), steps: 1 });
+  for (const model of ["./model", undefined, null]) expect(() => define(model)).toThrow(/^The model of the job "j" is .*\{ folder \}\.$/);
+});
+
 test("other methods in place of a job's own: the first is trained, the rest and the job's own are compared with it", () => {
   const job = countdownJob({ seed: 1, tasksPerStep: 3, demonstrations: 7 });
   const other = withMethods(job, { mine: raft({ groupSize: 5 }), raft: raft({ groupSize: 9 }), shown: supervised() });
