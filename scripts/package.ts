@@ -77,11 +77,10 @@ function compile(cwd: string, rooms: readonly string[]): void {
 
 const folder = mkdtempSync(join(tmpdir(), "guerdon-package-"));
 try {
-  rmSync(join(root, "dist"), { recursive: true, force: true });
-  run(root, "node_modules/.bin/tsc", "-p", "tsconfig.build.json");
   const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { exports: Record<string, unknown> };
-  const { messages } = await publint({ pkgDir: root, strict: true });
+  // Builds as well: `prepack`.
   const [packed] = JSON.parse(run(root, "npm", "pack", "--silent", "--json", "--pack-destination", folder)) as { filename: string }[];
+  const { messages } = await publint({ pkgDir: root, strict: true });
   const project = { private: true, type: "module", dependencies: { guerdon: `file:${packed!.filename}` } };
   writeFileSync(join(folder, "package.json"), JSON.stringify(project));
   writeFileSync(join(folder, "package-lock.json"), lockWith(packed!.filename, manifest));
