@@ -9,7 +9,7 @@ export const command: string = inClone
     : "guerdon";
 
 /** A path with spaces as a shell takes it. */
-function quoted(path: string): string {
+export function quoted(path: string): string {
   return /^[\w./~+@%:=-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }
 

@@ -24,6 +24,8 @@ function sentence(cause: unknown, path: string): string | null {
   const code = "code" in cause ? String(cause.code) : "";
   if (code === "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX")
     return `${placeOf(cause, path)}: ${cause.message.replace(" is not supported in strip-only mode", "")} cannot be used here, because Node only strips types: write a plain object or a union of strings instead`;
+  if (cause instanceof SyntaxError && cause.message === "Cannot use import statement outside a module")
+    return `${placeOf(cause, path)}: Node does not take this file for a module: write "type": "module" into the nearest package.json`;
   if (code === "ERR_INVALID_TYPESCRIPT_SYNTAX" || cause instanceof SyntaxError) return `${placeOf(cause, path)}: ${cause.message}`;
   const missing = /^Cannot find package '([^']+)'/.exec(cause.message)?.[1];
   if (code === "ERR_MODULE_NOT_FOUND" && missing !== undefined)

@@ -336,10 +336,41 @@ export default defineJob({
   expect((await guerdon(["eval", "llama"], root)).said).toMatch(/^guerdon: llama is a model's folder: say on what to measure it/);
 });
 
+test("init says that its files are modules where nothing else does, and leaves a package.json alone", async () => {
+  const written = async (around: string | null, own: string | null) => {
+    const folder = mkdtempSync(join(root, "around-"));
+    mkdirSync(join(folder, "own"));
+    if (around !== null) writeFileSync(join(folder, "package.json"), around);
+    if (own !== null) writeFileSync(join(folder, "own", "package.json"), own);
+    const { status, said } = await guerdon(["init", "own"], folder);
+    expect(status, said).toBe(0);
+    const manifest = join(folder, "own", "package.json");
+    return existsSync(manifest) ? readFileSync(manifest, "utf8") : null;
+  };
+  // What `npm init` writes takes .ts files for CommonJS.
+  const [common, module] = ['{ "type": "commonjs" }', '{ "type": "module" }'];
+  expect(JSON.parse((await written(common, null))!)).toEqual({ private: true, type: "module" });
+  expect(await written(module, null)).toBe(null);
+  expect(await written(module, common)).toBe(common);
+});
+
+test("a file that Node does not take for a module is one sentence that says what to do", async () => {
+  mkdirSync(join(root, "common"));
+  writeFileSync(join(root, "common", "package.json"), '{ "type": "commonjs" }');
+  writeFileSync(join(root, "common", "job.ts"), tiny);
+  const { status, said } = await guerdon(["train", "common/job.ts"], root);
+  expect(status).toBe(2);
+  expect(said).toMatch(
+    /^guerdon: .*job\.ts:2: Node does not take this file for a module: write "type": "module" into the nearest package\.json$/m,
+  );
+});
+
 test("init writes a reward whose test passes and a configuration that trains; it never overwrites", async () => {
   const { status, out } = await guerdon(["init", "mine"], root);
   expect(status).toBe(0);
-  expect(out).toBe(["reward.ts", "rows.jsonl", "reward.test.ts", "train.config.ts"].map((name) => join("mine", name) + "\n").join(""));
+  expect(out).toBe(
+    ["reward.ts", "rows.jsonl", "reward.test.ts", "train.config.ts", "package.json"].map((name) => join("mine", name) + "\n").join(""),
+  );
   const tested = spawnSync(process.execPath, ["--conditions=guerdon-source", "--test", "mine/reward.test.ts"], {
     cwd: root,
     encoding: "utf8",

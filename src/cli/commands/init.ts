@@ -1,11 +1,18 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { join, relative, resolve } from "node:path";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { GuerdonError } from "../../error.ts";
 import { ioError } from "../../training/runs/files.ts";
-import { command, inClone } from "../command.ts";
+import { command, inClone, quoted } from "../command.ts";
 import type { Screen } from "../screen.ts";
 import { templates } from "../templates.ts";
+
+/** Whether Node takes the .ts files in a folder for modules: the nearest package.json decides, and what npm writes by itself says no. */
+function holdsModules(folder: string): boolean {
+  const manifest = join(folder, "package.json");
+  if (existsSync(manifest)) return (JSON.parse(readFileSync(manifest, "utf8")) as { readonly type?: string }).type === "module";
+  return folder !== dirname(folder) && holdsModules(dirname(folder));
+}
 
 /** `guerdon init`: writes all files or none; never over a file that is there. */
 export async function init(screen: Screen, folder: string): Promise<void> {
@@ -20,14 +27,20 @@ export async function init(screen: Screen, folder: string): Promise<void> {
     mkdirSync(folder, { recursive: true });
     // "wx": also not over a file that came into being just now.
     for (const [name, text] of Object.entries(templates)) writeFileSync(join(folder, name), text, { flag: "wx" });
+    const manifest = join(folder, "package.json");
+    if (!existsSync(manifest) && !holdsModules(resolve(folder))) {
+      writeFileSync(manifest, '{ "private": true, "type": "module" }\n', { flag: "wx" });
+      paths.push(manifest);
+    }
   } catch (cause) {
     throw ioError("write into", folder, cause);
   }
-  // In a clone Node finds guerdon's source by this condition; an installed package needs nothing.
-  const node = inClone ? "node --conditions=guerdon-source" : "node";
+  const clone = fileURLToPath(new URL("../../..", import.meta.url));
+  // In a clone Node finds guerdon's source by this condition, and may be the one that the launcher installed; an installed package needs nothing.
+  const own = process.execPath.startsWith(join(clone, ".node")) ? quoted(process.execPath) : "node";
+  const node = inClone ? `${own} --conditions=guerdon-source` : "node";
   screen.result(paths.join("\n"), { written: paths });
   screen.say();
-  const clone = fileURLToPath(new URL("../../..", import.meta.url));
   if (inClone && relative(clone, resolve(folder)).startsWith(".."))
     screen.say(`First, once       npm install --prefix ${folder} ${clone}   (the folder is outside of guerdon's own)`);
   screen.say(`Score ten rows    ${command} score ${join(folder, "rows.jsonl")} --reward ${join(folder, "reward.ts")}#quality`);
