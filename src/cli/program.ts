@@ -270,7 +270,7 @@ export function build(perform: (work: () => Promise<Outcome>) => Promise<void>):
     .argument("[words...]", "words of the title, the summary, the family, the parts; or a slug")
     .option("--results <folder>", "where results are recorded (default: results)")
     .option(...json)
-    .addHelpText("after", examples("papers", "papers curriculum", "papers canon"))
+    .addHelpText("after", examples("papers", "papers preference", "papers canon"))
     .action(
       action(async (s, words: string[], options: { results?: string }) => (await import("./commands/papers.ts")).papers(s, words, options)),
     );

@@ -244,7 +244,11 @@ describe("papers", () => {
     expect(all.out).toMatch(/^paper +title +family +claim +held$/m);
     const one = await guerdon(["papers", "conditional", "ADVANTAGE"], root);
     expect(one.out).toContain("canon  Conditional Advantage Estimation");
-    expect(one.out).toContain("Not run yet: ");
+    expect(one.out).toContain("Not recorded yet in the folder of --results: ");
+    const { out: help } = await guerdon(["papers", "--help"], root);
+    const searches = [...help.matchAll(/^  \$ \S+ papers (\w+)$/gm)].map((match) => match[1]!);
+    expect(searches.length).toBeGreaterThan(1);
+    for (const word of searches) expect((await guerdon(["papers", word], root)).out).not.toBe("");
     const none = await guerdon(["papers", "canom", "--json"], root);
     expect(none.status).toBe(0);
     expect(JSON.parse(none.out)).toEqual({ papers: [] });

@@ -48,7 +48,7 @@ const textOf = ({ slug, title, summary, family, parts, arxiv, year }: Paper): st
 const slugsAndWords = (): readonly string[] => catalogue.flatMap(({ slug, title }) => [slug, ...title.toLowerCase().split(/\W+/)]);
 
 const held = ({ record, current }: Entry): string =>
-  record === null ? "not run yet" : `${record.holds ? "yes" : "NO"}${current ? "" : ", with earlier code"}`;
+  record === null ? "not recorded" : `${record.holds ? "yes" : "NO"}${current ? "" : ", with earlier code"}`;
 
 /** A narrow screen has no place for the families; the papers stand in their order anyway. */
 function list(listed: readonly Entry[], width: number): string {
@@ -91,7 +91,7 @@ function detail(screen: Screen, { paper, record, current }: Entry): string {
           .join("\n")}`,
     ),
     record === null
-      ? `Not run yet: ${command} reproduce ${slug}`
+      ? `Not recorded yet in the folder of --results: ${command} reproduce ${slug}`
       : `${bold("last run")}  ${record.written.slice(0, 10)}, ${record.seeds.length} seeds${current ? "" : ", with earlier code"}: ${record.holds ? "holds" : "does not hold"}\n${checkTable(record, screen.width, true)}`,
     ...(paper.method === undefined ? [] : [`Train with it: ${command} train countdown --method ${slug}`]),
   ].join("\n");

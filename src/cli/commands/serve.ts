@@ -1,6 +1,7 @@
 import { GuerdonError } from "../../error.ts";
 import { serve as start, type ServeOptions } from "../../server/serve.ts";
 import { serveEngine } from "../../server/tinker/serve.ts";
+import { command as guerdon } from "../command.ts";
 import type { Screen } from "../screen.ts";
 
 export interface ServeCommand {
@@ -65,7 +66,7 @@ async function serveModel(screen: Screen, folder: string, key: string | undefine
     onEvent: (sentence) => screen.say(sentence),
   });
   screen.result(`${server.url} trains ${server.model}`, { url: server.url, port: server.port, model: server.model });
-  screen.say(`Guerdon     guerdon train <config> --engine tinker --base-url ${server.url} --model ${server.model}`);
+  screen.say(`Guerdon     ${guerdon} train <config> --engine tinker --base-url ${server.url} --model ${server.model}`);
   screen.say(`Python SDK  tinker.ServiceClient(base_url="${server.url}", api_key="tml-..."), base_model="${server.model}"`);
   await untilStopped(screen);
   await server.close();
@@ -73,7 +74,7 @@ async function serveModel(screen: Screen, folder: string, key: string | undefine
 
 async function serveReward(screen: Screen, file: string, token: string | undefined, command: ServeCommand): Promise<void> {
   if (command.watch === true && !/[./\\]/.test(file))
-    throw new GuerdonError("usage", "--watch needs a reward of your own: guerdon serve ./reward.ts --watch");
+    throw new GuerdonError("usage", `--watch needs a reward of your own: ${guerdon} serve ./reward.ts --watch`);
   const options: ServeOptions = {
     ...given("port", command.port),
     ...given("host", command.host),
@@ -94,7 +95,7 @@ async function serveReward(screen: Screen, file: string, token: string | undefin
   const rewards = server.rewards().map(({ name, version, parts, scope }) => ({ name, version, parts, scope }));
   screen.result(`${server.url} serves ${rewards.map(({ name }) => name).join(", ")}`, { url: server.url, port: server.port, rewards });
   screen.say(`OpenRLHF  --reward.remote_url ${server.url}/get_reward`);
-  screen.say("TRL, verl guerdon shim trl > guerdon_reward.py");
+  screen.say(`TRL, verl ${guerdon} shim trl > guerdon_reward.py, or shim verl`);
   screen.say(`Anything  POST ${server.url}/v1/score {"rows":[{"prompt":"...","completion":"..."}]}`);
 
   await untilStopped(screen);
