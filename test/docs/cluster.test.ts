@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { serveEngine } from "../../src/server/tinker/serve.ts";
 import type { EngineServer } from "../../src/server/tinker/serve.ts";
+import { guerdon } from "../cli/guerdon.ts";
 import { tinyModel } from "../server/tinker/model.ts";
 
 const root = resolve(import.meta.dirname, "../..");
@@ -49,6 +50,14 @@ test("both programs train", async () => {
     const steps = out.trim().split("\n");
     expect(steps.length).toBe(2);
     for (const line of steps) expect(line).toMatch(/^\d -?\d[\d.e-]* \d[\d.e-]*$/);
+  }
+});
+
+test("the command line trains the configuration here and there", async () => {
+  const line = /^guerdon (train .*) --dry-run$/m.exec(page)![1]!.replace("http://127.0.0.1:8500", server.url).split(" ");
+  for (const words of [line.slice(0, 2), [...line, "--dry-run"], line]) {
+    const { status, said } = await guerdon([...words, "--directory", join("runs", String(words.length))], folder);
+    expect(status, said).toBe(0);
   }
 });
 
