@@ -14,7 +14,7 @@ export interface Snapshots {
 }
 
 /** @param most of all sessions together */
-export function snapshots(compute: Compute, most: number, onEvent: (sentence: string) => void): Snapshots {
+export function snapshots(compute: Pick<Compute, "run">, most: number, onEvent: (sentence: string) => void): Snapshots {
   const all = new Set<string>();
   /** Ids begin with their session's. */
   const of = (session: string): readonly string[] => [...all].filter((id) => id.startsWith(session));
@@ -27,8 +27,14 @@ export function snapshots(compute: Compute, most: number, onEvent: (sentence: st
   return {
     has: (id) => all.has(id),
     async take(id, session, model) {
-      await compute.run("snapshot", { model, name: id });
+      // Before it is there, so that the end of its session finds it.
       all.add(id);
+      try {
+        await compute.run("snapshot", { model, name: id });
+      } catch (cause) {
+        all.delete(id);
+        throw cause;
+      }
       // A session's own go first, so that one that trains fast takes no other's.
       const own = of(session);
       if (own.length > snapshotsOfSession) drop(own[0]!);
