@@ -62,10 +62,11 @@ export async function startCompute(open: Jobs["open"]["job"], onFault: () => voi
     async restart() {
       await thread.end();
       const [next, { fingerprint }] = await opened();
+      if (fingerprint !== base.fingerprint) {
+        await next.end();
+        throw new JobFailed(`${open.folder} holds another model now`, false);
+      }
       thread = next;
-      if (fingerprint === base.fingerprint) return;
-      await thread.end();
-      throw new JobFailed(`${open.folder} holds another model now`, false);
     },
     close: () => thread.end(),
   };

@@ -56,7 +56,7 @@ export function mending({ compute, known, store, folder, onLoss, onEvent }: Mend
     const { kind, reason } = compute.fault()!;
     const models = known.awake();
     const moving: Model[] = [];
-    if (kind === "full") for (const model of models) if (await written(model)) moving.push(model);
+    if (kind === "full") for (const model of models) if (model.isAwake && (await written(model))) moving.push(model);
     try {
       await compute.restart();
     } catch (cause) {
@@ -66,14 +66,18 @@ export function mending({ compute, known, store, folder, onLoss, onEvent }: Mend
     onLoss();
     const why =
       kind === "ended" ? reason : "The computing thread had no memory left, and what waited for an update could not be taken to another.";
-    let moved = 0;
+    let [moved, fallen] = [0, 0];
+    // Those that somebody ended in the meantime are left alone.
     for (const model of models)
-      if (!isHopeless && moving.includes(model) && (await read(model))) moved++;
-      else if (model.isAwake) known.fallBack(model, why);
+      if (!isHopeless && model.isAwake && moving.includes(model) && (await read(model))) moved++;
+      else if (model.isAwake) {
+        known.fallBack(model, why);
+        fallen++;
+      }
     for (const model of models)
       await rm(folderOf(model), { recursive: true, force: true }).catch((cause: unknown) => onEvent(`A leftover stays: ${String(cause)}`));
     const told = kind === "ended" ? reason : `The computing thread had no memory left (${reason})`;
-    onEvent(`${told} Models that go on in another as they are: ${moved}; as they were last saved: ${models.length - moved}.`);
+    onEvent(`${told} Models that go on in another as they are: ${moved}; as they were last saved: ${fallen}.`);
     isUnderWay = false;
   }
 

@@ -20,8 +20,8 @@ export interface Model {
   queue: Queue;
   /** Its weights are in memory, or on their way there. */
   isAwake: boolean;
-  /** What it comes from, where no request has continued it since: an earlier run of the server, or a computing thread that is gone. */
-  restored: "The server" | "The computing thread" | null;
+  /** Why it is as it was last saved, or began, where no request has continued it since: the beginning of a sentence. */
+  restored: string | null;
   /** A request other than its creation was taken. */
   isUsed: boolean;
 }
@@ -109,7 +109,7 @@ export function models({ store, compute, futures, limits, touch, wake, onEvent }
   for (const record of store.models) {
     const { id, created, digest, adapter, origin, saved, ended } = record;
     const session = id.slice(0, id.indexOf(":"));
-    const state = { isAwake: false, restored: "The server" as const, isUsed: true };
+    const state = { isAwake: false, restored: "The server was started anew", isUsed: true };
     all.set(id, { id, session, created, digest, adapter, origin, saved, ended, queue: newQueue(saved?.next ?? 1), ...state });
   }
 
@@ -137,12 +137,14 @@ export function models({ store, compute, futures, limits, touch, wake, onEvent }
   /** A model that was lost from memory goes on exactly where its last state was saved, or not at all. */
   function checkContinues(model: Model, seq: number | null): void {
     const { saved, queue: own } = model;
-    const anew = `${model.restored} was started anew`;
     const how = recourse(model);
     if (saved && saved.next === null)
-      throw new Refused(409, `${anew}, and the requests that this model's last state followed cannot be told apart. ${how}`);
+      throw new Refused(409, `${model.restored}, and the requests that this model's last state followed cannot be told apart. ${how}`);
     if (seq !== own.position)
-      throw new Refused(409, `${anew}: this model is as it was before request ${own.position}, and continues with that one. ${how}`);
+      throw new Refused(
+        409,
+        `${model.restored}: this model is as it was before request ${own.position}, and continues with that one. ${how}`,
+      );
   }
 
   function checkModels(): void {
@@ -166,9 +168,10 @@ export function models({ store, compute, futures, limits, touch, wake, onEvent }
   }
 
   /** What waits was meant for a model that is no more. */
-  function anew(model: Model, why: string): void {
+  function anew(model: Model, restored: string, why: string): void {
     for (const future of model.queue.clear()) futures.settle(future, gone(model, why));
     model.queue = newQueue(model.saved?.next ?? 1);
+    model.restored = restored;
   }
 
   const there = (model: Model): Model => {
@@ -235,13 +238,13 @@ export function models({ store, compute, futures, limits, touch, wake, onEvent }
     async unsave(model) {
       model.saved = null;
       // What is not in memory begins again as it began.
-      if (!model.isAwake) anew(model, "The state that the model was to go on from was deleted.");
+      const deleted = "The state that the model was to go on from was deleted";
+      if (!model.isAwake) anew(model, deleted, `${deleted}.`);
       await keep(model);
     },
     fallBack(model, why) {
-      anew(model, why);
+      anew(model, "The computing thread was started anew", why);
       model.isAwake = false;
-      model.restored = "The computing thread";
     },
   };
 }

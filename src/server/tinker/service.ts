@@ -181,7 +181,8 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
     if (before && given !== undefined && results.has(given)) return { model: before.id, future: given };
     const model = before ?? known.create(session, number, adapter(), origin, digest);
     const run = async (): Promise<Outcome> => {
-      if (!before) await known.keep(model);
+      // Also when it is repeated: what was lost with a computing thread was perhaps not written down.
+      await known.keep(model);
       return answer({ model_id: model.id, ...(origin ? { type: "load_weights", path: origin.path } : { type: "create_model" }) });
     };
     const future = take(model, { seq: null, digest }, run, { isNeutral: true });
@@ -294,14 +295,17 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
         return future;
       }
       return take(model, request, async () => {
-        if (!overwrite && (await store.has(address)))
-          throw new Refused(400, `There is a checkpoint ${addressText(address)} already: choose another name, or say overwrite.`);
-        const { hasGradient } = await compute.run("save", { model: id, folder: store.folder(address), state: true, base: folder });
-        // Where a gradient waits, the requests that made it would be missing.
-        const isPlaced = request.seq !== null && model.queue.isNumbered && !hasGradient;
-        model.saved = { name: checkpointName, next: isPlaced ? request.seq! + 1 : null };
-        await known.keep(model);
-        await saved.keepFor(address, lifetime);
+        await saved.write(address, lifetime, async () => {
+          if (!overwrite && (await store.has(address)))
+            throw new Refused(400, `There is a checkpoint ${addressText(address)} already: choose another name, or say overwrite.`);
+          // Cut off between its files and its record, it would be taken for what the earlier request saved.
+          if (model.saved?.name === checkpointName) await known.unsave(model);
+          const { hasGradient } = await compute.run("save", { model: id, folder: store.folder(address), state: true, base: folder });
+          // Where a gradient waits, the requests that made it would be missing.
+          const isPlaced = request.seq !== null && model.queue.isNumbered && !hasGradient;
+          model.saved = { name: checkpointName, next: isPlaced ? request.seq! + 1 : null };
+          await known.keep(model);
+        });
         return done;
       });
     },
@@ -316,9 +320,10 @@ export async function service({ folder, name, data, threads, limits, onEvent }: 
         }
         const address: Address = { model: id, kind: "sampler_weights", name: given ?? `sampler-${request.seq ?? `${Date.now()}`}` };
         const path = addressText(address);
-        if (await store.has(address)) throw new Refused(400, `There is a checkpoint ${path} already: choose another name.`);
-        await compute.run("save", { model: id, folder: store.folder(address), state: false, base: folder });
-        await saved.keepFor(address, lifetime);
+        await saved.write(address, lifetime, async () => {
+          if (await store.has(address)) throw new Refused(400, `There is a checkpoint ${path} already: choose another name.`);
+          await compute.run("save", { model: id, folder: store.folder(address), state: false, base: folder });
+        });
         const from: Sampler = { folder: store.folder(address) };
         const samplerId = sampler === null ? null : await all.sampler(model.session, sampler, request.digest, () => ({ from, path }));
         return answer({ type: "save_weights_for_sampler", path, ...(samplerId !== null && { sampling_session_id: samplerId }) });

@@ -23,7 +23,8 @@ import { Refused } from "./refused.ts";
 const sessionPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const modelPattern = /^([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}):train:(0|[1-9]\d{0,8})$/;
 const namePattern = /^[A-Za-z0-9_-]{1,255}$/;
-export type Kind = "weights" | "sampler_weights";
+const kinds = ["weights", "sampler_weights"] as const;
+export type Kind = (typeof kinds)[number];
 
 /** A checkpoint's address: `tinker://<model>/<kind>/<name>`. */
 export interface Address {
@@ -145,10 +146,11 @@ async function opened(root: string, unlock: () => void): Promise<Store> {
   const expiries = new Map<string, Date>();
   const expiryFile = (address: Address): string => join(folder(address), "expires.json");
 
+  const inside = (model: string, kind: Kind): Promise<readonly string[]> => readdir(join(folderOf(model), kind)).catch(() => []);
   const checkpoints = async (model: string): Promise<Omit<Checkpoint, "time">[]> => {
     const all: Omit<Checkpoint, "time">[] = [];
-    for (const kind of ["weights", "sampler_weights"] as const)
-      for (const name of await readdir(join(folderOf(model), kind)).catch(() => [])) {
+    for (const kind of kinds)
+      for (const name of await inside(model, kind)) {
         const address = { model, kind, name };
         if (namePattern.test(name)) all.push({ address, expires: expiries.get(addressText(address)) ?? null });
       }
@@ -186,11 +188,16 @@ async function opened(root: string, unlock: () => void): Promise<Store> {
     (await readdir(models)).map((name) => join(models, name, "model.json")),
     modelRecord,
   );
-  for (const { id } of modelRecords)
+  for (const { id } of modelRecords) {
+    // What a server that was killed had begun to write, or to delete.
+    for (const kind of kinds)
+      for (const name of await inside(id, kind))
+        if (name.endsWith(".partial")) await rm(join(folderOf(id), kind, name), { recursive: true, force: true });
     for (const { address } of await checkpoints(id)) {
       const [expiry] = await found([expiryFile(address)], expiryRecord);
       if (expiry) expiries.set(addressText(address), new Date(expiry.expires));
     }
+  }
 
   return {
     async claim(fingerprint, name) {
@@ -218,14 +225,18 @@ async function opened(root: string, unlock: () => void): Promise<Store> {
       ),
     async list(model) {
       const all: Checkpoint[] = [];
-      for (const one of await checkpoints(model)) all.push({ ...one, time: (await stat(folder(one.address))).mtime });
+      for (const one of await checkpoints(model)) {
+        // One that is deleted meanwhile is not told.
+        const there = await stat(folder(one.address)).catch(() => null);
+        if (there) all.push({ ...one, time: there.mtime });
+      }
       return all.sort((a, b) => a.time.getTime() - b.time.getTime());
     },
     async remove(address) {
       // In one step, so that no half of it is taken for a checkpoint.
       const gone = `${folder(address)}.${randomUUID()}.partial`;
-      await rename(folder(address), gone);
       expiries.delete(addressText(address));
+      await rename(folder(address), gone);
       await rm(gone, { recursive: true, force: true });
     },
     async expire(address, at) {

@@ -1,6 +1,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Worker } from "node:worker_threads";
+import { vi } from "vitest";
 import { serveEngine, type EngineServer, type ServeEngineOptions } from "../../../src/server/index.ts";
 
 export interface Reply {
@@ -115,3 +117,24 @@ export const step = (model_id: string, seq_id: number | null, adam_params: objec
   adam_params,
 });
 export const logProbs = ({ body }: Reply): number[] => body.loss_fn_outputs!.flatMap((output) => output.logprobs.data);
+
+/** Lets `act` have the next job of this name before the computing thread gets it. One at a time; `act` may ask for another. */
+export function intercept(job: string, act: (thread: Worker, send: () => void) => void): void {
+  const post = Worker.prototype.postMessage;
+  const spy = vi.spyOn(Worker.prototype, "postMessage").mockImplementation(function (this: Worker, message: unknown) {
+    const send = (): void => post.call(this, message);
+    if ((message as { readonly name?: string }).name !== job) return send();
+    spy.mockRestore();
+    act(this, send);
+  });
+}
+
+/** Holds the next job of this name back until it is released. */
+export function hold(job: string): { readonly reached: Promise<void>; release(): void } {
+  const [reached, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  intercept(job, (_, send) => {
+    reached.resolve();
+    void released.promise.then(send);
+  });
+  return { reached: reached.promise, release: released.resolve };
+}

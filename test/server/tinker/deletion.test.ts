@@ -1,7 +1,7 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, test } from "vitest";
-import { backward, datum, folder, forward, open, step, type Client } from "./client.ts";
+import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, test, vi } from "vitest";
+import { backward, datum, folder, forward, hold, open, step, type Client } from "./client.ts";
 import { tinyModel } from "./model.ts";
 
 let tiny: Awaited<ReturnType<typeof tinyModel>>;
@@ -17,6 +17,7 @@ beforeEach(async () => {
   server = await open(tiny.folder, data.path);
 });
 afterEach(async () => {
+  vi.restoreAllMocks();
   await server.close();
   data.remove();
 });
@@ -80,6 +81,53 @@ test("the state that a model would go on from can be deleted before it does", as
   await restart();
   expect((await ask("DELETE", path)).status).toBe(204);
   expect((await server.post("forward", forward(model, 4, rows))).body.detail).toMatch(/before request 1/);
+});
+
+test("a request that waits to go on from a state that is deleted is told so, and none after it waits for ever", async () => {
+  const [model, other] = [await server.adapter(), await server.adapter()];
+  await server.run("forward_backward", backward(model, 1, rows));
+  await server.run("optim_step", step(model, 2));
+  const path = await save("save_weights", model, 3, { path: "x" });
+  await restart();
+  const held = hold("create");
+  const busy = await server.post("forward", forward(other, 1, rows));
+  await held.reached;
+  const waits = await server.post("forward", forward(model, 4, rows));
+  expect((await ask("DELETE", path)).status).toBe(204);
+  expect((await server.result(waits)).body.detail).toMatch(/^The state that the model was to go on from was deleted\./);
+  expect((await server.post("forward", forward(model, 5, rows))).body.detail).toMatch(/was deleted: .*before request 1/);
+  held.release();
+  expect((await server.result(busy)).status).toBe(200);
+  expect((await server.run("forward", forward(model, 1, rows))).status).toBe(200);
+});
+
+test("a deletion waits for what is being written", async () => {
+  const model = await server.adapter();
+  const path = await save("save_weights", model, 1, { path: "x" });
+  const held = hold("save");
+  const taken = await server.post("save_weights", { model_id: model, seq_id: 2, path: "x", overwrite: true });
+  await held.reached;
+  const deletions = [ask("DELETE", path), ask("DELETE", path)];
+  const lifetime = ask("PUT", path, { ttl_seconds: 3600 });
+  await server.get("healthz");
+  expect(existsSync(folderOf(path))).toBe(true);
+  held.release();
+  expect((await server.result(taken)).status).toBe(200);
+  expect((await Promise.all(deletions)).map(({ status }) => status).sort()).toEqual([204, 404]);
+  expect([204, 404]).toContain((await lifetime).status);
+  expect(existsSync(folderOf(path))).toBe(false);
+  expect(server.events).toEqual([]);
+});
+
+test("what a killed server left half done is removed; a checkpoint that is no longer there is not told of", async () => {
+  const model = await server.adapter();
+  const path = await save("save_weights", model, 1, { path: "x" });
+  await server.close();
+  for (const name of ["moving.partial", "gone.4f6c.partial"]) mkdirSync(join(folderOf(path), "..", name));
+  symlinkSync(join(data.path, "nowhere"), join(folderOf(path), "..", "lost"));
+  server = await open(tiny.folder, data.path);
+  expect(readdirSync(join(folderOf(path), "..")).sort()).toEqual(["lost", "x"]);
+  expect((await listed(model)).checkpoints.map((one) => one.checkpoint_id)).toEqual(["weights/x"]);
 });
 
 describe("a lifetime", () => {

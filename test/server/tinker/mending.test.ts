@@ -1,8 +1,7 @@
-import { Worker } from "node:worker_threads";
-import { readdirSync } from "node:fs";
+import { cpSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
-import { backward, datum, folder, forward, logProbs, open, step, type Client } from "./client.ts";
+import { backward, datum, folder, forward, hold, intercept, logProbs, open, step, type Client } from "./client.ts";
 import { tinyModel } from "./model.ts";
 
 let tiny: Awaited<ReturnType<typeof tinyModel>>;
@@ -36,13 +35,7 @@ const read = async (model: string, seq: number) => logProbs(await server.run("fo
 const mended = () => expect.poll(async () => (await server.get("healthz")).status).toBe(200);
 
 /** The thread ends when it is given its next job of this name. */
-function killAt(job: string): void {
-  const post = vi.spyOn(Worker.prototype, "postMessage").mockImplementation(function (this: Worker, message: unknown) {
-    post.mockRestore();
-    if ((message as { readonly name?: string }).name === job) void this.terminate();
-    else this.postMessage(message);
-  });
-}
+const killAt = (job: string): void => intercept(job, (thread) => void thread.terminate());
 
 const snapshot = async (model: string, seq: number): Promise<string> =>
   (
@@ -165,4 +158,109 @@ test("where no other thread can be had the server says so, and what waits fails"
   expect(without.events).toContainEqual(expect.stringMatching(/^No other computing thread can be had: /));
   await without.close();
   own.remove();
+});
+
+test("a thread that is lost while models are taken to it is replaced in turn; who was there already is as last saved", async () => {
+  const [one, two] = [await server.adapter(), await server.adapter()];
+  await train(one, 1);
+  await server.run("save_weights", { model_id: one, seq_id: 3, path: "three" });
+  const expected = await read(one, 4);
+  await train(one, 5);
+  await train(two, 1);
+  // The second model's way into the next thread is that thread's end.
+  intercept("load", (_, send) => {
+    killAt("load");
+    send();
+  });
+  await server.run("forward_backward", backward(two, 3, [tooLong]));
+  await mended();
+  expect(server.events).toContainEqual(expect.stringMatching(/no memory left.*as they are: 1; as they were last saved: 1/));
+  expect(server.events).toContainEqual(expect.stringMatching(/^The computing thread ended: .*as they are: 0; as they were last saved: 1/));
+  expect((await server.post("forward", forward(one, 7, rows))).body.detail).toMatch(/before request 4/);
+  expect(await read(one, 4)).toEqual(expected);
+  await train(two, 1);
+});
+
+test("a thread that is lost while its models are written leaves those that were not as they were last saved", async () => {
+  const [one, two] = [await server.adapter(), await server.adapter()];
+  await train(one, 1);
+  const expected = await read(one, 3);
+  await train(two, 1);
+  intercept("save", (_, send) => {
+    killAt("save");
+    send();
+  });
+  await server.run("forward_backward", backward(two, 3, [tooLong]));
+  await mended();
+  expect(server.events).toContainEqual(expect.stringMatching(/as they are: 1; as they were last saved: 1/));
+  expect(await read(one, 4)).toEqual(expected);
+  await train(two, 1);
+});
+
+test("a model whose session ends while it is on its way is not taken to the next thread", async () => {
+  const [one, two] = [await server.adapter(), await server.adapter()];
+  for (const model of [one, two]) await train(model, 1);
+  intercept("open", (_, send) => void server.post(`sessions/${one.slice(0, one.indexOf(":"))}/finish`, {}).then(send));
+  await server.run("forward_backward", backward(two, 3, [tooLong]));
+  await mended();
+  expect(server.events).toContainEqual(expect.stringMatching(/as they are: 1; as they were last saved: 0/));
+  expect((await server.post("forward", forward(one, 3, rows))).status).toBe(404);
+  await train(two, 4);
+});
+
+test("a save in place of another that is cut off leaves nothing to go on from", async () => {
+  const model = await server.adapter();
+  await train(model, 1);
+  const save = (seq_id: number) => ({ model_id: model, seq_id, path: "x", overwrite: true });
+  await server.run("save_weights", save(3));
+  await train(model, 4);
+  // It has written its files when the thread ends, for all that anybody knows.
+  killAt("save");
+  expect((await server.run("save_weights", save(6))).body).toMatchObject({ category: "server" });
+  await mended();
+  expect((await server.post("forward", forward(model, 4, rows))).body.detail).toMatch(/before request 1.*No state of it was saved/);
+});
+
+test("a model that was not made in the first thread is there after a restart of the server", async () => {
+  const body = { session_id: await server.session(), model_seq_id: 0, base_model: "tiny", lora_config: { rank: 2, seed: 1 } };
+  killAt("create");
+  expect((await server.run("create_model", body)).body).toMatchObject({ category: "server" });
+  await mended();
+  const model = (await server.run("create_model", body)).body.model_id!;
+  await server.close();
+  server = await open(tiny.folder, data.path);
+  await train(model, 1);
+});
+
+test("a server ends while its thread is replaced", async () => {
+  const model = await server.adapter();
+  const waiting = Promise.withResolvers<ReturnType<typeof hold>>();
+  intercept("pass", (thread) => {
+    waiting.resolve(hold("open"));
+    void thread.terminate();
+  });
+  const taken = await server.post("forward", forward(model, 1, rows));
+  expect((await server.result(taken)).body).toMatchObject({ category: "server" });
+  const next = await waiting.promise;
+  await next.reached;
+  expect((await server.get("healthz")).body.detail).toMatch(/being replaced/);
+  const end = server.close();
+  next.release();
+  await end;
+});
+
+test("another model in the folder takes no other's place", async () => {
+  const [first, second] = [await tinyModel(), await tinyModel({ width: 24 })];
+  const own = folder();
+  const served = await open(first.folder, own.path);
+  const model = await served.adapter();
+  cpSync(second.folder, first.folder, { recursive: true });
+  killAt("pass");
+  await served.run("forward", forward(model, 1, rows));
+  await expect
+    .poll(async () => (await served.get("healthz")).body.detail)
+    .toMatch(/^The server can compute no more: The computing thread ended: .*Start it again\.$/);
+  expect(served.events).toContainEqual(expect.stringMatching(/holds another model now/));
+  await served.close();
+  for (const one of [first, second, own]) one.remove();
 });
