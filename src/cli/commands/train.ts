@@ -108,10 +108,9 @@ async function work(screen: Screen, job: Job, settings: Work): Promise<number> {
   warnOfChanges(screen, directory);
   const show = jobScreen(screen, chance);
   let remove: ((path: string) => Promise<void>) | null = null;
-  const tidy = stateTidier(directory, async (path) =>
-    // What is left there costs the service's disk, and this run nothing.
-    remove?.(path).catch((cause: unknown) => screen.say(`  ${screen.style("yellow", "!")} ${textOf(cause)}`)),
-  );
+  // What is left there costs the service's disk, and this run nothing.
+  const warn = (cause: unknown): void => screen.say(`  ${screen.style("yellow", "!")} ${textOf(cause)}`);
+  const tidy = stateTidier(directory, async (path) => remove?.(path).catch(warn));
   const open = async (choice: ServiceChoice) => {
     const engine = await openService(choice, job);
     remove = (path) => engine.deleteCheckpoint(path);
@@ -119,7 +118,7 @@ async function work(screen: Screen, job: Job, settings: Work): Promise<number> {
   };
   const follow = async (event: JobEvent): Promise<void> => {
     show(event);
-    if (service !== null) await tidy();
+    if (service !== null) await tidy().catch(warn);
   };
   try {
     await interruptible(screen, "Stopping after this step, then saving", async (signal) => {
