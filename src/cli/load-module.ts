@@ -42,6 +42,9 @@ export const loadedFiles = (): readonly string[] => [...loaded];
 
 async function importWatched(path: string): Promise<unknown> {
   const hooks = registerHooks({
+    // Whatever the project has installed, its "guerdon" is the one that runs: this one would not know the arrays and errors of a second copy.
+    resolve: (specifier, context, nextResolve) =>
+      nextResolve(specifier, /^guerdon(\/|$)/.test(specifier) ? { ...context, parentURL: import.meta.url } : context),
     load(url, context, nextLoad) {
       if (url.startsWith("file:") && !url.startsWith(own) && !url.includes("/node_modules/")) loaded.add(fileURLToPath(url.split("?")[0]!));
       return nextLoad(url, context);

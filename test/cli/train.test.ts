@@ -354,6 +354,17 @@ test("init says that its files are modules where nothing else does, and leaves a
   expect(await written(module, common)).toBe(common);
 });
 
+test("a project with another copy of guerdon, beside one that is installed for all, trains with the one that runs", async () => {
+  const other = join(root, "other", "node_modules", "guerdon");
+  mkdirSync(other, { recursive: true });
+  writeFileSync(join(other, "package.json"), '{ "name": "guerdon", "type": "module", "exports": { "./*": "./index.js" } }');
+  writeFileSync(join(other, "index.js"), 'throw new Error("another copy");');
+  writeFileSync(join(root, "other", "package.json"), '{ "type": "module" }');
+  writeFileSync(join(root, "other", "job.ts"), tiny);
+  const { status, said } = await guerdon(["train", "other/job.ts", "--dry-run"], root);
+  expect(status, said).toBe(0);
+});
+
 test("a file that Node does not take for a module is one sentence that says what to do", async () => {
   mkdirSync(join(root, "common"));
   writeFileSync(join(root, "common", "package.json"), '{ "type": "commonjs" }');
