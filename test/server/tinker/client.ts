@@ -120,12 +120,12 @@ export const logProbs = ({ body }: Reply): number[] => body.loss_fn_outputs!.fla
 
 /** Lets `act` have the next job of this name before the computing thread gets it. One at a time; `act` may ask for another. */
 export function intercept(job: string, act: (thread: Worker, send: () => void) => void): void {
-  const post = Worker.prototype.postMessage;
   const spy = vi.spyOn(Worker.prototype, "postMessage").mockImplementation(function (this: Worker, message: unknown) {
-    const send = (): void => post.call(this, message);
-    if ((message as { readonly name?: string }).name !== job) return send();
     spy.mockRestore();
-    act(this, send);
+    const send = (): void => this.postMessage(message);
+    if ((message as { readonly name?: string }).name === job) return act(this, send);
+    send();
+    intercept(job, act);
   });
 }
 

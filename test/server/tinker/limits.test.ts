@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { request } from "node:http";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { serveEngine } from "../../../src/server/index.ts";
@@ -135,6 +136,9 @@ describe("names that lead elsewhere", () => {
   });
 });
 
+/** Of a checkpoint that is not there. */
+const lifetimeOf = ({ url }: Client): string => `${url}/api/v1/training_runs/${randomUUID()}:train:0/checkpoints/weights/x/ttl`;
+
 describe("who may ask", () => {
   test("the body's size and type", async () => {
     const large = await server.post("create_session", { tags: ["x".repeat(5000)], sdk_version: "" });
@@ -157,6 +161,11 @@ describe("who may ask", () => {
       expect((await server.post("create_session", "{}", { "Content-Type": type })).status).toBe(415);
     expect((await server.post("create_session", "{}", { "Content-Type": "Application/JSON; charset=utf-8" })).status).toBe(200);
     expect((await server.post("create_session", "{}", { "Content-Encoding": "gzip" })).status).toBe(415);
+    const put = (body: string, type = "application/json") =>
+      fetch(lifetimeOf(server), { method: "PUT", headers: { "Content-Type": type }, body }).then(({ status }) => status);
+    expect(await put(" ".repeat(5000))).toBe(413);
+    expect(await put("{}", "text/plain")).toBe(415);
+    expect(await put('{"ttl_seconds":3600}')).toBe(404);
     expect((await server.post("no_such_call", {})).status).toBe(404);
     expect((await server.get("create_session")).status).toBe(404);
   });
@@ -185,6 +194,8 @@ describe("who may ask", () => {
       expect(reply.status).toBe(401);
       expect(JSON.stringify(reply.body)).not.toContain("secret");
     }
+    for (const method of ["DELETE", "PUT"]) expect((await fetch(lifetimeOf(keyed), { method })).status).toBe(401);
+    expect((await fetch(lifetimeOf(keyed).replace(/\/ttl$/, ""), { method: "DELETE" })).status).toBe(401);
     expect((await keyed.get("get_server_capabilities", { "X-API-Key": key })).status).toBe(200);
     expect((await keyed.get("get_server_capabilities", { Authorization: `Bearer ${key}` })).status).toBe(200);
     expect(keyed.events.join()).not.toContain("secret");

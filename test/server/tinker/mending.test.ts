@@ -27,8 +27,8 @@ const rows = [datum([5, 6, 7, 8]), datum([9, 10, 11])];
 const tooLong = datum(Array.from({ length: 65_000 }, () => 5));
 
 const train = async (model: string, from: number): Promise<void> => {
-  await server.run("forward_backward", backward(model, from, rows));
-  await server.run("optim_step", step(model, from + 1));
+  expect((await server.run("forward_backward", backward(model, from, rows))).status).toBe(200);
+  expect((await server.run("optim_step", step(model, from + 1))).status).toBe(200);
 };
 const read = async (model: string, seq: number) => logProbs(await server.run("forward", forward(model, seq, rows)));
 /** Until the next thread is there. */
@@ -169,8 +169,8 @@ test("a thread that is lost while models are taken to it is replaced in turn; wh
   await train(two, 1);
   // The second model's way into the next thread is that thread's end.
   intercept("load", (_, send) => {
-    killAt("load");
     send();
+    killAt("load");
   });
   await server.run("forward_backward", backward(two, 3, [tooLong]));
   await mended();
@@ -187,8 +187,8 @@ test("a thread that is lost while its models are written leaves those that were 
   const expected = await read(one, 3);
   await train(two, 1);
   intercept("save", (_, send) => {
-    killAt("save");
     send();
+    killAt("save");
   });
   await server.run("forward_backward", backward(two, 3, [tooLong]));
   await mended();
