@@ -41,9 +41,10 @@ export async function init(screen: Screen, folder: string): Promise<void> {
   const node = inClone ? `${own} --conditions=guerdon-source` : "node";
   screen.result(paths.join("\n"), { written: paths });
   screen.say();
-  if (inClone && relative(clone, resolve(folder)).startsWith(".."))
-    screen.say(`First, once       npm install --prefix ${folder} ${clone}   (the folder is outside of guerdon's own)`);
   screen.say(`Score ten rows    ${command} score ${join(folder, "rows.jsonl")} --reward ${join(folder, "reward.ts")}#quality`);
-  screen.say(`Test the reward   ${node} --test ${join(folder, "reward.test.ts")}`);
   screen.say(`Train on it       ${command} train ${join(folder, "train.config.ts")}`);
+  // What the commands load gets the guerdon that runs; Node and editors look for one beside the folder.
+  if (inClone && relative(clone, resolve(folder)).startsWith(".."))
+    screen.say(`Before the test   npm install --prefix ${folder} ${clone}   (once: the folder is outside of guerdon's own)`);
+  screen.say(`Test the reward   ${node} --test ${join(folder, "reward.test.ts")}`);
 }
