@@ -1,6 +1,8 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, test, vi } from "vitest";
+import { checkpoints } from "../../../src/server/tinker/checkpoints.ts";
+import { newSession, openStore } from "../../../src/server/tinker/store.ts";
 import { backward, datum, folder, forward, hold, open, step, type Client } from "./client.ts";
 import { tinyModel } from "./model.ts";
 
@@ -71,6 +73,15 @@ test("the model goes on; after a restart it begins again as it began, since its 
   const refused = await server.post("forward", forward(model, 5, rows));
   expect([refused.status, refused.body.detail]).toEqual([409, expect.stringMatching(/before request 1.*No state of it was saved/)]);
   expect((await server.run("forward", forward(model, 1, rows))).status).toBe(200);
+});
+
+test("weights for sampling are no state to go on from, whatever their name", async () => {
+  const model = await server.adapter();
+  await save("save_weights", model, 1, { path: "x" });
+  const sampler = await save("save_weights_for_sampler", model, 2, { path: "x" });
+  expect((await ask("DELETE", sampler)).status).toBe(204);
+  await restart();
+  expect((await server.run("forward", forward(model, 2, rows))).status).toBe(200);
 });
 
 test("the state that a model would go on from can be deleted before it does", async () => {
@@ -173,6 +184,21 @@ describe("a lifetime", () => {
     }
     server = await open(tiny.folder, data.path);
     expect([over, long].map((path) => existsSync(folderOf(path)))).toEqual([false, true]);
+  });
+
+  test("of a checkpoint that somebody took out of the folder ends once", async () => {
+    const own = folder();
+    const store = await openStore(own.path);
+    const events: string[] = [];
+    const saved = checkpoints(store, { find: () => null, unsave: async () => undefined }, (event) => events.push(event));
+    const address = { model: `${newSession()}:train:0`, kind: "weights", name: "x" } as const;
+    await saved.write(address, -1, async () => void mkdirSync(store.folder(address), { recursive: true }));
+    rmSync(store.folder(address), { recursive: true });
+    await saved.removeExpired();
+    await saved.removeExpired();
+    expect(events).toEqual([expect.stringMatching(/\/weights\/x could not be deleted: /)]);
+    store.close();
+    own.remove();
   });
 
   test("shorter than an hour, or of a checkpoint that is not there, is refused", async () => {
