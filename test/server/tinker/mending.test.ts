@@ -264,3 +264,16 @@ test("another model in the folder takes no other's place", async () => {
   await served.close();
   for (const one of [first, second, own]) one.remove();
 });
+
+test("an unloading that went with the thread can be asked for again", async () => {
+  const model = await server.adapter();
+  const waits = Promise.withResolvers<Awaited<ReturnType<Client["post"]>>>();
+  intercept("pass", (thread) => {
+    const taken = server.post("unload_model", { model_id: model }).finally(() => void thread.terminate());
+    waits.resolve(taken);
+  });
+  await server.run("forward", forward(model, 1, rows));
+  expect((await server.result(await waits.promise)).body).toMatchObject({ category: "server" });
+  await mended();
+  expect((await server.run("unload_model", { model_id: model })).status).toBe(200);
+});
