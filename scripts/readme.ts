@@ -176,7 +176,7 @@ function ceiling(): string {
         `${rows} x ${context}`,
         train === "all" ? "all" : "LoRA",
         ...(seconds === undefined
-          ? [`no: ${failed}`, "", "", "", ""]
+          ? [failed!.split(":")[0]!, "", "", "", ""]
           : [...[seconds.sampling, seconds.backward, seconds.update, seconds.step].map(number), `${peakGiB!.toFixed(1)} GiB`]),
       ]),
     ),
