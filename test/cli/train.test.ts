@@ -354,6 +354,14 @@ test("init says that its files are modules where nothing else does, and leaves a
   expect(await written(module, common)).toBe(common);
 });
 
+test("init writes nothing where the package.json around it cannot be read", async () => {
+  const folder = mkdtempSync(join(root, "around-"));
+  writeFileSync(join(folder, "package.json"), "{");
+  const { status, said } = await guerdon(["init", "own"], folder);
+  expect([status, said.trimEnd()]).toEqual([2, expect.stringMatching(/^guerdon: .*package\.json cannot be read: [^\n]+$/)]);
+  expect(existsSync(join(folder, "own"))).toBe(false);
+});
+
 test("a project with another copy of guerdon, beside one that is installed for all, trains with the one that runs", async () => {
   const other = join(root, "other", "node_modules", "guerdon");
   mkdirSync(other, { recursive: true });

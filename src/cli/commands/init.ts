@@ -7,16 +7,26 @@ import { command, inClone, quoted } from "../command.ts";
 import type { Screen } from "../screen.ts";
 import { templates } from "../templates.ts";
 
-/** Whether Node takes the .ts files in a folder for modules: the nearest package.json decides, and what npm writes by itself says no. */
+/**
+ * Whether Node takes the .ts files in a folder for modules: the nearest package.json decides, and what npm writes by itself says no.
+ *
+ * @throws GuerdonError "input" when that file is no JSON
+ */
 function holdsModules(folder: string): boolean {
   const manifest = join(folder, "package.json");
-  if (existsSync(manifest)) return (JSON.parse(readFileSync(manifest, "utf8")) as { readonly type?: string }).type === "module";
-  return folder !== dirname(folder) && holdsModules(dirname(folder));
+  if (!existsSync(manifest)) return folder !== dirname(folder) && holdsModules(dirname(folder));
+  try {
+    return (JSON.parse(readFileSync(manifest, "utf8")) as { readonly type?: string } | null)?.type === "module";
+  } catch (cause) {
+    throw new GuerdonError("input", `${manifest} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
 }
 
 /** `guerdon init`: writes all files or none; never over a file that is there. */
 export async function init(screen: Screen, folder: string): Promise<void> {
-  const paths = Object.keys(templates).map((name) => join(folder, name));
+  const isSettled = existsSync(join(folder, "package.json")) || holdsModules(resolve(folder));
+  const files = { ...templates, ...(!isSettled && { "package.json": '{ "private": true, "type": "module" }\n' }) };
+  const paths = Object.keys(files).map((name) => join(folder, name));
   const there = paths.filter((path) => existsSync(path));
   if (there.length > 0)
     throw new GuerdonError(
@@ -26,12 +36,7 @@ export async function init(screen: Screen, folder: string): Promise<void> {
   try {
     mkdirSync(folder, { recursive: true });
     // "wx": also not over a file that came into being just now.
-    for (const [name, text] of Object.entries(templates)) writeFileSync(join(folder, name), text, { flag: "wx" });
-    const manifest = join(folder, "package.json");
-    if (!existsSync(manifest) && !holdsModules(resolve(folder))) {
-      writeFileSync(manifest, '{ "private": true, "type": "module" }\n', { flag: "wx" });
-      paths.push(manifest);
-    }
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text, { flag: "wx" });
   } catch (cause) {
     throw ioError("write into", folder, cause);
   }
